@@ -15,7 +15,9 @@ _QUERY_SECRET = re.compile(
     r"(?P<secret>[^&#\s'\"]+)",
     re.IGNORECASE,
 )
-_AUTH_HEADER = re.compile(r"(?P<head>\bauthorization\s*[:=]\s*(?:basic|bearer|token)?\s*)(?P<secret>[^\s'\"]+)", re.IGNORECASE)
+_AUTH_HEADER = re.compile(
+    r"(?P<head>\bauthorization\s*[:=]\s*(?:basic|bearer|token)?\s*)(?P<secret>[^\s'\"]+)", re.IGNORECASE
+)
 
 
 def redact(text: str) -> str:
@@ -35,7 +37,7 @@ def _mask_userinfo(match: re.Match[str]) -> str:
 
 
 def strip_credentials(url: str) -> str:
-    """Return ``url`` without userinfo, path token and secret query values: fit to be written into a lock or a package."""
+    """Return ``url`` without userinfo, path token and secret query values: fit for a lock or a package."""
     url = _USERINFO.sub(lambda m: m[0] if m["scheme"].lower().endswith("ssh://") else m["scheme"], url)
     url = re.sub(r"/t/[^/\s'\"]+(?=/)", "", url)
     return _QUERY_SECRET.sub("", url)

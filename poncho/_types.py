@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-JSON: TypeAlias = "None | bool | int | float | str | Sequence[JSON] | Mapping[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 
 EventKind = Literal["start", "progress", "done", "info", "warning"]
 
@@ -15,8 +15,8 @@ EventKind = Literal["start", "progress", "done", "info", "warning"]
 class Event:
     """One thing that happened in one step of a build.
 
-    ``step`` is a stable word (``solve``, ``fetch``, ``install``, ``pip``, ``data``, ``compile``, ``pack``); ``done`` and
-    ``total`` count ``unit`` (``bytes``, ``files``, ``packages``) where that is known.
+    ``step`` is a stable word (``solve``, ``fetch``, ``install``, ``pip``, ``data``, ``compile``, ``pack``); ``done``
+    and ``total`` count ``unit`` (``bytes``, ``files``, ``packages``) where that is known.
     """
 
     kind: EventKind

@@ -13,7 +13,9 @@ from typing import Literal
 Compression = Literal["gzip", "bz2", "xz", "zst"]
 HttpType = Literal["file", "tar", "zip"]
 
-_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+def _empty() -> Mapping[str, str]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class HttpSource:
     compression: Compression | None = None
     sha256: str | None = None
     filename: str | None = None
-    headers: Mapping[str, str] = _EMPTY
+    headers: Mapping[str, str] = field(default_factory=_empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,9 @@ class Spec:
     """What an environment must hold.
 
     ``channels`` is in order of priority and is never re-ordered. ``conda`` holds conda match specs
-    (``numpy=1.26``, ``conda-forge::root``), ``pip`` PEP 508 requirements or local paths, ``pinned`` exact conda versions
-    by name. ``python`` is a version or version range. ``git`` and ``http`` are keyed by environment variable name.
+    (``numpy=1.26``, ``conda-forge::root``), ``pip`` PEP 508 requirements or local paths, ``pinned`` exact
+    conda versions by name. ``python`` is a version or version range. ``git`` and ``http`` are keyed by the name of the
+    environment variable.
     ``source`` names where the spec was read from, for messages only; it is no part of equality.
     """
 
@@ -62,7 +65,7 @@ class Spec:
     conda: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     python: str | None = None
-    pinned: Mapping[str, str] = _EMPTY
+    pinned: Mapping[str, str] = field(default_factory=_empty)
     git: Mapping[str, GitSource] = field(default_factory=lambda: MappingProxyType({}))
     http: Mapping[str, HttpSource] = field(default_factory=lambda: MappingProxyType({}))
     source: str | None = field(default=None, compare=False)

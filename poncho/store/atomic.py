@@ -112,7 +112,9 @@ def _cannot_write(target: Path, error: OSError) -> StoreError:
         return StoreError(f"{target.parent}: no such directory", hint=f"create it first: mkdir -p {target.parent}")
     if isinstance(error, NotADirectoryError):
         return StoreError(f"{target.parent}: is not a directory")
-    return StoreError(f"{target}: cannot be written ({error.strerror})", hint="choose a directory that you may write to")
+    return StoreError(
+        f"{target}: cannot be written ({error.strerror})", hint="choose a directory that you may write to"
+    )
 
 
 def _umask() -> int:

@@ -28,7 +28,7 @@ class BuilderCache:
         return cls(Path(named).absolute() if named else Path(platformdirs.user_cache_dir("poncho")))
 
     def directory(self, kind: str) -> Path:
-        """Return (and make) the directory for one kind of thing: ``conda``, ``base``, ``git``, ``http``, ``pip``, ``env``, ….
+        """Return (and make) the directory for one kind of thing: ``conda``, ``base``, ``git``, ``http``, ….
 
         Raises StoreError when it cannot be made.
         """
@@ -44,7 +44,7 @@ class BuilderCache:
 
     @contextmanager
     def scratch(self, prefix: str) -> Iterator[Path]:
-        """Yield a private directory for temporary work beside the caches; it is deleted at the end, whatever happens."""
+        """Yield a private directory for temporary work beside the caches; deleted at the end, whatever happens."""
         path = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self.directory("tmp")))
         try:
             yield path

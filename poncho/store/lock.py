@@ -15,8 +15,8 @@ from poncho.errors import StoreError
 def exclusive(path: Path, *, timeout: float = 3600.0) -> Iterator[None]:
     """Hold an exclusive lock on the file ``path`` (made when missing) while the block runs.
 
-    ``timeout`` is in seconds. The lock saves double work; correctness comes from the rename that publishes. So a file system
-    without locks is no error. Raises StoreError that names the lock when the time is over.
+    ``timeout`` is in seconds. The lock saves double work; correctness comes from the rename that publishes. So a file
+    system without locks is no error. Raises StoreError that names the lock when the time is over.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=timeout)

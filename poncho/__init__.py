@@ -1,0 +1,54 @@
+"""Put an application's whole software world into one file and run it on any machine.
+
+``analyze`` finds what a program needs, ``create`` makes the package,
+``open_package`` looks into one. Each name is loaded when it is first used, so importing PONCHO is cheap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from poncho._version import __version__
+
+if TYPE_CHECKING:
+    from poncho.analyze import Analysis, analyze
+    from poncho.create import CreateOptions, create
+    from poncho.errors import PonchoError
+    from poncho.package import Package, open_package
+    from poncho.spec import Spec
+
+_HOMES = {
+    "Analysis": "poncho.analyze",
+    "CreateOptions": "poncho.create",
+    "Package": "poncho.package",
+    "PonchoError": "poncho.errors",
+    "Spec": "poncho.spec",
+    "analyze": "poncho.analyze",
+    "create": "poncho.create",
+    "open_package": "poncho.package",
+}
+
+__all__ = [
+    "Analysis",
+    "CreateOptions",
+    "Package",
+    "PonchoError",
+    "Spec",
+    "__version__",
+    "analyze",
+    "create",
+    "open_package",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'poncho' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

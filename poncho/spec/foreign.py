@@ -1,0 +1,167 @@
+"""Read what is not ours as a spec: environment.yml, requirements.txt, pyproject.toml, PEP 723 scripts."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from poncho.errors import SpecError
+from poncho.spec.codec import parse
+from poncho.spec.model import Spec
+from poncho.spec.requirements import absolute_local, check_requirement, is_local
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# The reference expression of PEP 723.
+_SCRIPT_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+_INCLUDE = re.compile(r"(?:-r|--requirement)[ =]?\s*(?P<path>.+)")
+_EDITABLE = re.compile(r"(?:-e|--editable)[ =]?\s*(?P<path>.+)")
+_HASH = re.compile(r"\s+--hash[= ]\S+")
+
+
+def has_script_block(text: str) -> bool:
+    """Tell whether a Python source carries PEP 723 metadata."""
+    return any(match["type"] == "script" for match in _SCRIPT_BLOCK.finditer(text))
+
+
+def from_script(text: str, *, source: str | None = None) -> Spec:
+    """Return the spec of a PEP 723 script: its ``dependencies`` and ``requires-python``. Raises SpecError."""
+    blocks = [match for match in _SCRIPT_BLOCK.finditer(text) if match["type"] == "script"]
+    if len(blocks) != 1:
+        raise SpecError(f"{len(blocks)} PEP 723 'script' blocks found, one is needed", source=source)
+    content = "".join(
+        line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines(keepends=True)
+    )
+    return _from_metadata(_toml(content, source), source=source, pointer="")
+
+
+def from_pyproject(text: str, *, source: str | None = None) -> Spec:
+    """Return the spec of a pyproject.toml: the project's dependencies and ``requires-python``, not the project itself.
+
+    Raises SpecError; dependencies that are ``dynamic`` cannot be read without running the project's build.
+    """
+    project = _toml(text, source).get("project")
+    if not isinstance(project, dict):
+        raise SpecError("no [project] table to read dependencies from", source=source)
+    if "dependencies" in (project.get("dynamic") or []):
+        raise SpecError(
+            "the project's dependencies are dynamic: only its build knows them",
+            pointer="/project/dynamic",
+            source=source,
+            hint='write a spec that installs the project itself: {"pip": ["."]}',
+        )
+    return _from_metadata(project, source=source, pointer="/project")
+
+
+def from_requirements(text: str, *, source: str | None = None, base: Path | None = None) -> Spec:
+    """Return the spec of a requirements.txt, files that it includes by ``-r`` among it.
+
+    ``base`` is the directory that relative paths start from. Hashes are dropped (the lock has its own), index
+    options refused.
+    Raises SpecError naming file and line.
+    """
+    return Spec(pip=tuple(_requirement_lines(text, source or "requirements", base or Path.cwd(), ())), source=source)
+
+
+def from_environment_yml(document: Any, *, source: str | None = None) -> Spec:
+    """Return the spec of an environment.yml as conda and mamba read it (already parsed from YAML). Raises SpecError."""
+    if document.get("variables"):
+        raise SpecError(
+            "'variables' is not supported",
+            pointer="/variables",
+            source=source,
+            hint="set them with 'env NAME=VALUE' in the command",
+        )
+    known = {key: document[key] for key in document if key not in ("variables", "platforms", "category")}
+    return parse({"conda": known}, source=source)
+
+
+def _requirement_lines(text: str, source: str, base: Path, within: tuple[Path, ...]) -> list[str]:
+    found: list[str] = []
+    for number, line in _logical_lines(text):
+
+        def fail(message: str, *, hint: str | None = None, number: int = number) -> NoReturn:
+            raise SpecError(f"line {number}: {message}", source=source, hint=hint)
+
+        line = _HASH.sub("", line)
+        if include := _INCLUDE.fullmatch(line):
+            path = (base / include["path"].strip()).resolve()
+            if path in within:
+                fail(f"{path.name} includes itself")
+            try:
+                inner = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                fail(f"{include['path']}: cannot be read ({getattr(error, 'strerror', None) or 'not text'})")
+            found += _requirement_lines(inner, str(path), path.parent, (*within, path))
+            continue
+        if editable := _EDITABLE.fullmatch(line):
+            line = editable["path"].strip()
+            if not is_local(line) and (base / line).is_dir():
+                line = f"./{line}"
+        check_requirement(line, fail)
+        found.append(absolute_local(line, base) if is_local(line) else line)
+    return list(dict.fromkeys(found))
+
+
+def _logical_lines(text: str) -> list[tuple[int, str]]:
+    lines: list[tuple[int, str]] = []
+    pending, start = "", 0
+    for number, raw in enumerate(text.splitlines(), 1):
+        start = start if pending else number
+        line = pending + re.sub(r"(^|\s)#.*$", "", raw)
+        if line.endswith("\\"):
+            pending = line[:-1]
+            continue
+        pending = ""
+        if line.strip():
+            lines.append((start, line.strip()))
+    if pending.strip():
+        lines.append((start, pending.strip()))
+    return lines
+
+
+def _from_metadata(table: dict[str, Any], *, source: str | None, pointer: str) -> Spec:
+    document: dict[str, Any] = {"pip": table.get("dependencies", [])}
+    if table.get("requires-python"):
+        document["python"] = table["requires-python"]
+    try:
+        return parse(document, source=source)
+    except SpecError as error:
+        renamed = {"/pip": "/dependencies", "/python": "/requires-python"}
+        where = error.pointer or ""
+        for ours, theirs in renamed.items():
+            where = where.replace(ours, pointer + theirs, 1)
+        message = error.message.split(": ", 2)[-1]
+        raise SpecError(message, pointer=where, source=source, hint=error.hint) from error
+
+
+def _toml(text: str, source: str | None) -> dict[str, Any]:
+    try:
+        table: dict[str, Any] = tomllib.loads(text)
+        return table
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"not TOML: {error}", source=source) from error
+
+
+def parse_yaml(text: str, *, source: str | None = None) -> Any:
+    """Return the value of a YAML text, versions kept as written (``1.10`` stays a string). Raises SpecError."""
+    import yaml
+
+    try:
+        # BaseLoader makes every scalar a string: 3.10 must not become 3.1.
+        return yaml.load(text, Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise SpecError(f"{where}not YAML: {problem}", source=source) from error
+
+
+def looks_like_environment_yml(document: Any) -> bool:
+    """Tell whether a YAML value is an environment file: an object with dependencies or channels."""
+    return isinstance(document, dict) and bool({"dependencies", "channels"} & document.keys())

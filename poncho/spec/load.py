@@ -1,0 +1,113 @@
+"""Find out what a text is, by its content and never by its file's name, and read it as a spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from poncho.errors import SpecError
+from poncho.spec import foreign
+from poncho.spec.codec import parse, parse_text
+from poncho.spec.model import GitSource, Spec
+from poncho.spec.requirements import absolute_local, is_local
+
+_TOML_TABLE = re.compile(r"(?m)^\[(?:project|build-system|dependency-groups|tool\.[\w.\"-]+)\]\s*(?:#.*)?$")
+_PYTHON_SOURCE = re.compile(r"(?m)^(?:import \w|from [\w.]+ import |def \w+\(|class \w+)")
+MAX_SPEC_BYTES = 16 * 1024 * 1024
+
+
+def load_spec(path: Path) -> Spec:
+    """Return the spec in a file: our JSON, environment.yml, requirements.txt, pyproject.toml or a PEP 723 script.
+
+    Local paths in it are made absolute, relative to the file's directory. Raises SpecError.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_SPEC_BYTES + 1)
+    except OSError as error:
+        raise SpecError(f"cannot be read ({error.strerror})", source=str(path)) from error
+    return loads_spec(decode(data, source=str(path)), source=str(path), base=path.absolute().parent)
+
+
+def loads_spec(text: str, *, source: str | None = None, base: Path | None = None) -> Spec:
+    """Return the spec in a text of any kind ``load_spec`` knows; local paths start from ``base`` (default: here)."""
+    base = base or Path.cwd()
+    return resolve_local(_by_content(text, source, base), base)
+
+
+def as_spec(value: Spec | Mapping[str, Any] | str) -> Spec:
+    """Return a Spec from what library callers pass: a Spec, a JSON object, or a text. The argument is left as it is."""
+    if isinstance(value, Spec):
+        return value
+    return loads_spec(value) if isinstance(value, str) else resolve_local(parse(_plain(value)), Path.cwd())
+
+
+def decode(data: bytes, *, source: str | None = None) -> str:
+    """Return bytes as text (UTF-8, a byte order mark dropped). Raises SpecError for what is binary or too large."""
+    if len(data) > MAX_SPEC_BYTES:
+        raise SpecError(f"larger than {MAX_SPEC_BYTES >> 20} MiB: this is no spec", source=source)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        hint = (
+            "poncho_package_run runs packages; poncho_package_create makes them from a spec"
+            if data[:2] == b"\x1f\x8b"
+            else None
+        )
+        raise SpecError("is not text (UTF-8), so it is no spec", source=source, hint=hint) from error
+
+
+def resolve_local(spec: Spec, base: Path) -> Spec:
+    """Return the spec with local pip paths and git remotes made absolute from ``base``."""
+    pip = tuple(absolute_local(item, base) if is_local(item) else item for item in spec.pip)
+    git = {name: _resolve_remote(source, base) for name, source in spec.git.items()}
+    return replace(spec, pip=pip, git=MappingProxyType(git))
+
+
+def _resolve_remote(source: GitSource, base: Path) -> GitSource:
+    if source.remote.startswith(("./", "../", "~/")) or source.remote in (".", ".."):
+        return replace(source, remote=str((base / Path(source.remote).expanduser()).resolve()))
+    return source
+
+
+def _by_content(text: str, source: str | None, base: Path) -> Spec:
+    start = text.lstrip()[:1]
+    if not start:
+        raise SpecError("is empty", source=source, hint='the smallest spec is {"python": "3.11", "pip": ["numpy"]}')
+    if start == "{":
+        return parse_text(text, source=source)
+    if foreign.has_script_block(text):
+        return foreign.from_script(text, source=source)
+    if _TOML_TABLE.search(text):
+        return foreign.from_pyproject(text, source=source)
+    if _PYTHON_SOURCE.search(text):
+        raise SpecError(
+            "is Python source, not a spec",
+            source=source,
+            hint=f"analyse it first: poncho_package_analyze {source or 'application.py'} spec.json",
+        )
+    if start == "[" or re.search(r"(?m)^[\w.-]+\s*:(\s|$)", text):
+        return _yaml_or_json(text, source)
+    return foreign.from_requirements(text, source=source, base=base)
+
+
+def _yaml_or_json(text: str, source: str | None) -> Spec:
+    if text.lstrip().startswith("["):
+        return parse_text(text, source=source)
+    document = foreign.parse_yaml(text, source=source)
+    if foreign.looks_like_environment_yml(document):
+        return foreign.from_environment_yml(document, source=source)
+    return parse(document, source=source)
+
+
+def _plain(value: Any) -> Any:
+    """Return a deep copy in JSON's own types, so that nothing of the caller's is shared."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,97 @@
+"""Walk a JSON value and say where it is wrong: a value, its pointer, and checks that raise SpecError."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from poncho.errors import SpecError
+
+_WORDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One JSON value and where it stands: ``pointer`` is RFC 6901, ``source`` the file's name for messages."""
+
+    value: Any
+    pointer: str = ""
+    source: str | None = None
+
+    def fail(self, message: str, *, hint: str | None = None) -> NoReturn:
+        """Raise SpecError at this value."""
+        raise SpecError(message, pointer=self.pointer or "/", source=self.source, hint=hint)
+
+    def child(self, key: str | int) -> Reader:
+        """Return the reader of one member or element."""
+        escaped = str(key).replace("~", "~0").replace("/", "~1")
+        return Reader(self.value[key], f"{self.pointer}/{escaped}", self.source)
+
+    def get(self, key: str) -> Reader | None:
+        """Return the reader of member ``key``; None when it is missing or null."""
+        return self.child(key) if self.value.get(key) is not None else None
+
+    def object(self, known: Sequence[str] | None = None) -> Reader:
+        """Accept an object; with ``known``, refuse other keys and name the nearest known one."""
+        if not isinstance(self.value, dict):
+            self.fail(f"must be an object, not {kind_of(self.value)}")
+        if known is not None:
+            for key in self.value:
+                if key not in known:
+                    self.child(key).fail(f"unknown key {key!r}", hint=_nearest(key, known))
+        return self
+
+    def members(self) -> Iterator[tuple[str, Reader]]:
+        """Yield each member's name and reader, in the order of the file."""
+        for key in self.object().value:
+            yield key, self.child(key)
+
+    def elements(self) -> Iterator[Reader]:
+        """Yield the reader of each element of a list."""
+        if not isinstance(self.value, list):
+            hint = f"write [{self.value!r}]".replace("'", '"') if isinstance(self.value, str) else None
+            self.fail(f"must be a list, not {kind_of(self.value)}", hint=hint)
+        for index in range(len(self.value)):
+            yield self.child(index)
+
+    def string(self) -> str:
+        """Accept a string that is not empty and holds no control character."""
+        if not isinstance(self.value, str):
+            hint = 'put it into quotes: "3.10" is not 3.1' if isinstance(self.value, float) else None
+            self.fail(f"must be a string, not {kind_of(self.value)}", hint=hint)
+        if not self.value.strip():
+            self.fail("must not be empty")
+        if any(ord(char) < 32 or ord(char) == 127 for char in self.value):
+            self.fail(f"{self.value!r} holds a control character or a line break")
+        return self.value.strip()
+
+    def choice(self, allowed: Sequence[str]) -> str:
+        """Accept one of ``allowed``."""
+        value = self.string()
+        if value not in allowed:
+            self.fail(f"must be one of {', '.join(allowed)}, not {value!r}", hint=_nearest(value, allowed))
+        return value
+
+    def boolean(self) -> bool:
+        """Accept true or false."""
+        if not isinstance(self.value, bool):
+            self.fail(f"must be true or false, not {kind_of(self.value)}")
+        return self.value
+
+    def positive(self) -> int:
+        """Accept an integer greater than zero."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < 1:
+            self.fail(f"must be a whole number greater than 0, not {self.value!r}")
+        return self.value
+
+
+def kind_of(value: Any) -> str:
+    """Return the JSON word for a value's type, with its article."""
+    return "null" if value is None else _WORDS.get(type(value), type(value).__name__)
+
+
+def _nearest(key: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"

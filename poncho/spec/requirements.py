@@ -1,0 +1,58 @@
+"""What may stand in a list of pip requirements: PEP 508, a URL, a VCS URL or a local path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+_VCS = re.compile(r"(?:git|hg|svn|bzr)\+[a-z+]+://", re.IGNORECASE)
+_URL = re.compile(r"(?:https?|file)://", re.IGNORECASE)
+_LOCAL_ARCHIVE = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz")
+
+
+def check_requirement(text: str, fail: Callable[..., NoReturn]) -> str:
+    """Return ``text`` if pip would take it as a requirement; call ``fail(message, hint=…)`` otherwise.
+
+    Options (``-e``, ``--index-url``) are refused: what they mean depends on the machine.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    if text.startswith("-"):
+        hint = (
+            "write the project's directory alone: local code is built and packed"
+            if text.startswith("-e")
+            else ("options belong to pip's own configuration (PIP_INDEX_URL, pip.conf), not into a spec")
+        )
+        fail(f"{text!r} is a pip option, not a requirement", hint=hint)
+    if is_local(text) or _VCS.match(text) or _URL.match(text):
+        return text
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        fail(
+            f"{text!r} is no pip requirement: {str(error).splitlines()[0]}",
+            hint='write "name==1.2", "name>=1,<2" or "name @ https://…"',
+        )
+    return text
+
+
+def is_local(text: str) -> bool:
+    """Tell whether a requirement is a path on this machine (``./x``, ``../x``, ``/x``, ``~/x``, ``x.whl``)."""
+    bare = _without_extras(text)
+    return (
+        bare in (".", "..")
+        or bare.startswith(("./", "../", "/", "~/"))
+        or (bare.endswith(_LOCAL_ARCHIVE) and "@" not in bare and not _URL.match(bare) and not _VCS.match(bare))
+    )
+
+
+def absolute_local(text: str, base: Path) -> str:
+    """Return a local requirement with its path made absolute from ``base``; extras (``.[test]``) are kept."""
+    bare = _without_extras(text)
+    return str((base / Path(bare).expanduser()).resolve()) + text[len(bare) :]
+
+
+def _without_extras(text: str) -> str:
+    return re.sub(r"\[[^\[\]/]*\]$", "", text)

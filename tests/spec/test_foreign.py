@@ -1,0 +1,88 @@
+"""environment.yml, requirements.txt, pyproject.toml and PEP 723 scripts are specs, told by their content."""
+
+import pytest
+
+from poncho.errors import SpecError
+from poncho.spec import load_spec, loads_spec
+
+
+def test_environment_yml_keeps_versions_as_written():
+    spec = loads_spec("name: a\nchannels: [conda-forge, nodefaults]\ndependencies:\n- python=3.10\n- pip:\n  - dill\n")
+    assert spec.channels == ("conda-forge",)
+    assert spec.conda == ("python=3.10",)
+    assert spec.pip == ("dill",)
+
+
+def test_environment_yml_with_a_mistake_gets_a_pointer():
+    with pytest.raises(SpecError) as caught:
+        loads_spec("dependencies:\n- python=3.10\n- pip: dill\n", source="environment.yml")
+    assert caught.value.pointer == "/conda/dependencies/1/pip"
+
+
+def test_broken_yaml_is_named_by_line():
+    with pytest.raises(SpecError, match=r"line \d+, column \d+: not YAML"):
+        loads_spec("dependencies:\n  - a\n - b: [\n")
+
+
+def test_environment_yml_variables_are_refused_not_dropped():
+    with pytest.raises(SpecError, match="'variables' is not supported"):
+        loads_spec("dependencies: [python]\nvariables:\n  A: b\n")
+
+
+def test_requirements_with_comments_continuations_includes_and_hashes(tmp_path):
+    (tmp_path / "base.txt").write_text("scipy>=1.10\n")
+    file = tmp_path / "any name"
+    file.write_text(
+        "# comment\nnumpy==1.26.4 \\\n  --hash=sha256:" + "0" * 64 + "\n-r base.txt\npandas ; python_version > '3'\n"
+    )
+    assert load_spec(file).pip == ("numpy==1.26.4", "scipy>=1.10", "pandas ; python_version > '3'")
+
+
+def test_requirements_that_include_themselves_are_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("numpy\n-r b.txt\n")
+    (tmp_path / "b.txt").write_text("-r b.txt\n")
+    with pytest.raises(SpecError, match="includes itself"):
+        load_spec(tmp_path / "a.txt")
+
+
+def test_local_paths_are_relative_to_the_file(tmp_path):
+    (tmp_path / "spec.json").write_text('{"pip": ["./mine", "../other[x]", "numpy"]}')
+    assert load_spec(tmp_path / "spec.json").pip == (
+        str(tmp_path / "mine"),
+        str(tmp_path.parent / "other") + "[x]",
+        "numpy",
+    )
+
+
+def test_editable_requirement_becomes_local_code(tmp_path):
+    (tmp_path / "requirements.txt").write_text("-e .\n")
+    assert load_spec(tmp_path / "requirements.txt").pip == (str(tmp_path),)
+
+
+def test_pyproject_gives_dependencies_and_python():
+    spec = loads_spec('[project]\nname = "x"\nrequires-python = ">=3.10"\ndependencies = ["numpy>1"]\n')
+    assert (spec.python, spec.pip) == (">=3.10", ("numpy>1",))
+
+
+def test_pyproject_with_dynamic_dependencies_says_what_to_do():
+    with pytest.raises(SpecError, match="dynamic") as caught:
+        loads_spec('[project]\nname = "x"\ndynamic = ["dependencies"]\n')
+    assert '"."' in caught.value.hint
+
+
+def test_pep_723_script_gives_dependencies_and_python():
+    text = '# /// script\n# requires-python = ">=3.11"\n# dependencies = [\n#   "rich",\n# ]\n# ///\nimport rich\n'
+    spec = loads_spec(text)
+    assert (spec.python, spec.pip) == (">=3.11", ("rich",))
+
+
+def test_kind_is_told_by_content_and_not_by_name(tmp_path):
+    file = tmp_path / "environment.yml"
+    file.write_text('{"pip": ["dill"]}')
+    assert load_spec(file).pip == ("dill",)
+
+
+def test_empty_file_is_refused(tmp_path):
+    (tmp_path / "x").write_text("\n")
+    with pytest.raises(SpecError, match="is empty"):
+        load_spec(tmp_path / "x")
