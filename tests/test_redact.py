@@ -1,0 +1,46 @@
+"""No credential reaches a person, a log, a lock or a package."""
+
+import pytest
+
+from poncho._redact import redact, strip_credentials
+from poncho.errors import FetchError
+
+CANARY = "s3cr3t-CANARY"
+
+LEAKY = [
+    f"https://user:{CANARY}@host.example/path",
+    f"https://{CANARY}@host.example/path",
+    f"clone of https://u:p@{CANARY}@host.example/x failed",
+    f"https://conda.example/t/{CANARY}/channel/linux-64/repodata.json",
+    f"https://host.example/x?a=1&token={CANARY}&b=2",
+    f"https://host.example/x?X-Amz-Signature={CANARY}",
+    f"Authorization: Bearer {CANARY}",
+    f"authorization=Basic {CANARY}",
+]
+
+
+@pytest.mark.parametrize("text", LEAKY)
+def test_secret_is_masked_and_the_rest_stays(text):
+    shown = redact(text)
+    assert CANARY not in shown
+    assert "****" in shown
+    if "host.example" in text:
+        assert "host.example" in shown
+
+
+@pytest.mark.parametrize("text", LEAKY)
+def test_errors_are_redacted_when_they_are_made(text):
+    error = FetchError(f"cannot fetch {text}", hint=f"try {text}", context={"url": text})
+    assert CANARY not in str(error)
+    assert CANARY not in str(error.to_json())
+
+
+def test_urls_for_a_lock_lose_their_credentials_and_still_work():
+    assert strip_credentials(f"https://u:{CANARY}@h.example/a/b.conda") == "https://h.example/a/b.conda"
+    assert strip_credentials(f"https://h.example/t/{CANARY}/c/b.conda") == "https://h.example/c/b.conda"
+
+
+def test_ssh_user_names_are_no_secret():
+    assert redact("ssh://git@host.example/repo") == "ssh://git@host.example/repo"
+    assert redact("git@host.example:repo") == "git@host.example:repo"
+    assert redact("nothing to hide: a@b") == "nothing to hide: a@b"
