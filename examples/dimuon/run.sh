@@ -29,7 +29,7 @@ trap 'kill $servers 2>/dev/null || true' EXIT INT TERM
 
 say "1. PONCHO in a virtual environment of its own"
 "$python" -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet "$root"
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check "$root"
 PATH=$work/venv/bin:$PATH
 poncho --version
 
@@ -82,8 +82,13 @@ mv env.tar.gz analysis.py node/
 cp "$work/venv/bin/poncho_package_run" node/
 rm -rf "$work/venv" "$work/cache" "$work/served" "$work/repositories" "$work/checkout" spec.json
 cd node
-for tool in sh env tar gzip cat cp mv rm mkdir rmdir chmod ln ls dirname readlink sed head tail cut tr wc dd df id stat uname sleep date grep find getconf mktemp flock touch sort ldd sync; do
-    found=$(command -v "$tool" 2>/dev/null) && [ -x "$found" ] && ln -s "$found" "bin/$tool"
+# Only these: a shell, tar, gzip and the core utilities. No Python, no compiler, no git.
+for tool in sh tar gzip find sed grep getconf ldd flock awk \
+    [ basename cat chmod cp cut date dd df dirname du env expr head id ln ls mkdir mktemp mv nproc od printf pwd \
+    readlink realpath rm rmdir sleep sort stat sync tail tee test touch tr true uname uniq wc; do
+    for place in /usr/bin /bin; do
+        [ -x "$place/$tool" ] && [ ! -e "bin/$tool" ] && ln -s "$place/$tool" "bin/$tool"
+    done
 done
 [ ! -e bin/python3 ]
 env -i HOME="$PWD/home" PATH="$PWD/bin" PONCHO_STORE="$PWD/store" ./poncho_package_run -e env.tar.gz -- python analysis.py --plot "$PWD/dimuon.png"

@@ -1,0 +1,1 @@
+"""The commands: arguments, progress, words for people. The only floor that prints and exits."""

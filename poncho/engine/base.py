@@ -16,7 +16,8 @@ class SolveRequest:
     """What to solve: match specs against channels in order of priority.
 
     ``channels`` are names or URLs (``file://`` too), first wins. ``constraints`` restrict a package if it is chosen.
-    ``virtual_packages`` are ``name=version=build`` strings; None detects this machine's. ``platform`` is a conda subdir.
+    ``virtual_packages`` are ``name=version=build`` strings; None detects this machine's. ``platform`` is a conda
+    subdir.
     """
 
     channels: tuple[str, ...]
@@ -30,7 +31,10 @@ class SolveRequest:
 class CondaEngine(Protocol):
     """Solve and install; nothing above knows which engine it is."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The engine's name for people: ``rattler``, or the command's own."""
+        ...
 
     def solve(self, request: SolveRequest, *, reporter: Reporter) -> tuple[LockedConda, ...]:
         """Return the records of a solution, sorted by name.
@@ -47,4 +51,8 @@ class CondaEngine(Protocol):
         Raises FetchError (a package cannot be downloaded or its sha256 differs), BuildError (a link script failed, the
         disk is full; two packages that hold the same file are a warning to the reporter).
         """
+        ...
+
+    def virtual_packages(self, platform: str) -> tuple[str, ...]:
+        """Return the virtual packages that a solve for ``platform`` assumes, as ``name=version=build`` strings."""
         ...

@@ -1,0 +1,26 @@
+"""A lock becomes a prefix: conda packages, pip packages on top, bytecode; and what there is to know of a prefix."""
+
+from poncho.install.bytecode import compile_bytecode
+from poncho.install.conda import install_conda
+from poncho.install.distributions import (
+    EditableDistribution,
+    InstalledDistribution,
+    editable_distributions,
+    installed_distributions,
+    site_packages,
+)
+from poncho.install.existing import check_prefix, describe_prefix
+from poncho.install.pip import install_pip
+
+__all__ = [
+    "EditableDistribution",
+    "InstalledDistribution",
+    "check_prefix",
+    "compile_bytecode",
+    "describe_prefix",
+    "editable_distributions",
+    "install_conda",
+    "install_pip",
+    "installed_distributions",
+    "site_packages",
+]

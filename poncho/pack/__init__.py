@@ -1,0 +1,189 @@
+"""Prefix to package: find what depends on the place, take out what must not travel, compress, and write it whole."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from poncho._types import Event, Reporter, silent
+from poncho.errors import BuildError
+from poncho.pack import activation, layout, manifest, recordfile, relocation
+from poncho.pack.compress import compressor
+from poncho.pack.layout import Format
+from poncho.pack.model import Entry, Findings, Member, PackedPackage, PackOptions
+from poncho.pack.plan import Plan, added_members, check_variables, made_entry, make_plan
+from poncho.pack.transform import Transformer, without_credentials
+from poncho.pack.writer import Writer, read_whole
+from poncho.store import atomic_file
+
+__all__ = ["Format", "PackOptions", "PackedPackage", "pack"]
+
+_NAMED = 5
+
+
+def pack(
+    prefix: Path,
+    output: Path,
+    *,
+    data: Path | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    spec_text: str,
+    lock_text: str,
+    options: PackOptions | None = None,
+    reporter: Reporter = silent,
+) -> PackedPackage:
+    """Pack the environment in ``prefix`` into the file ``output``, which appears whole or not at all.
+
+    ``data`` is a directory that becomes ``poncho/data``; ``variables`` maps names of environment variables to paths
+    relative to the package's root; ``spec_text`` and ``lock_text`` are JSON. The prefix is only read. The format is
+    described in ``docs/format.md``. Raises BuildError for an environment that cannot be packed (named files, editable
+    installs), a full disk, a bad variable; StoreError when the output's directory is missing or cannot be written.
+    """
+    options = options or PackOptions()
+    if not prefix.is_dir():
+        raise BuildError(f"{prefix}: no such directory", hint="give the directory of an environment")
+    epoch = options.mtime()
+    check_variables(prefix, data, variables)
+    reporter(Event("start", "pack", f"packing {output.name}"))
+    plan = make_plan(prefix, output, data, options)
+    conda, warnings = activation.conda_variables(prefix)
+    env = activation.env_sh(conda, variables, _activation_scripts(plan), plan.prefixes)
+    added = added_members(without_credentials(spec_text), without_credentials(lock_text), env)
+    with atomic_file(output) as private, private.open("r+b", buffering=0) as stream:
+        writer = _writer(stream.fileno(), plan, options, epoch, reporter)
+        try:
+            digest, facts = _write(writer, plan, added, variables, options, epoch)
+        finally:
+            writer.close()
+        os.pwrite(stream.fileno(), layout.header(options.format, digest, facts), 0)
+        packed = os.fstat(stream.fileno()).st_size
+    warnings = [*plan.warnings, *warnings, *_leaks(writer.findings), *writer.findings.warnings]
+    for warning in warnings:
+        reporter(Event("warning", "pack", warning))
+    reporter(Event("done", "pack", f"{output.name}: {facts.files} files", done=packed, unit="bytes"))
+    return PackedPackage(output, digest, facts.files, facts.bytes, packed, tuple(warnings))
+
+
+def _writer(stream: int, plan: Plan, options: PackOptions, epoch: int, reporter: Reporter) -> Writer:
+    needles = [os.fsencode(prefix) for prefix in plan.prefixes]
+    return Writer(
+        stream,
+        compressor(options.format, options.level),
+        Transformer(needles, plan.pythons),
+        epoch=epoch,
+        threads=options.workers(),
+        total=sum(entry.size for entry in plan.entries),
+        reporter=reporter,
+    )
+
+
+def _write(
+    writer: Writer, plan: Plan, added: list[Entry], variables: Mapping[str, str], options: PackOptions, epoch: int
+) -> tuple[str, layout.Facts]:
+    """Write everything but the header's final content, which is returned."""
+    form = options.format
+    writer.write(layout.header(form, "0" * 64, layout.Facts("", "", 0, 0, 0)))
+    ours = {entry.path for entry in added}
+    own = [entry for entry in plan.entries if entry.path not in ours]
+    in_boot = sum(1 for entry in own if entry.group[0] == 0)
+    writer.add(own[:in_boot])
+    boot_chunks = len(writer.chunks)
+    writer.add(own[in_boot:])
+    writer.add(_true_records(plan, writer))
+    meta_chunk = len(writer.chunks)
+    record, templates = relocation.records(writer.members)
+    if record:
+        added = [*added, made_entry("poncho/relocation", record)]
+        added += [made_entry(path, member.text or b"", mode=member.mode) for path, member in templates]
+    writer.add(sorted(added, key=lambda entry: entry.path))
+    value: dict[str, Any] = manifest.manifest(
+        python=plan.boot.version if plan.boot else None,
+        packages=plan.owners.packages,
+        variables=variables,
+        members=writer.members,
+        findings=writer.findings,
+        epoch=epoch,
+    )
+    text = manifest.encode(value)
+    writer.add([made_entry(manifest.MANIFEST, text)])
+    listed = manifest.contents(writer.members)
+    writer.add([made_entry(manifest.CONTENTS, listed)])
+    facts = layout.Facts(
+        platform=value["platform"],
+        glibc=manifest.version(writer.findings.glibc),
+        files=sum(bool(member.sha256) for member in writer.members),
+        bytes=sum(member.size for member in writer.members),
+        boot=_boot_bytes(writer, form, boot_chunks),
+    )
+    digest = manifest.digest(listed, text)
+    writer.write(compressor(form, options.level)(layout.END_OF_ARCHIVE))
+    if form != "tar":
+        _write_index(writer, form, layout.header(form, digest, facts), facts, boot_chunks, meta_chunk)
+    return digest, facts
+
+
+def _write_index(
+    writer: Writer, form: layout.Format, header: bytes, facts: layout.Facts, boot_chunks: int, meta_chunk: int
+) -> None:
+    extra = layout.extra_member(form)
+    parts = layout.encode_table(writer.chunks)
+    footer = layout.Footer(
+        table_offset=writer.position,
+        tar_bytes=sum(chunk.size for chunk in writer.chunks),
+        files=facts.files,
+        table_parts=len(parts),
+        chunks=len(writer.chunks),
+        boot_chunks=boot_chunks,
+        meta_chunk=meta_chunk,
+        table_crc=zlib.crc32(b"".join(parts)),
+        header_crc=zlib.crc32(header),
+    )
+    for part in parts:
+        writer.write(extra(b"PI", part))
+    writer.write(extra(b"PF", footer.encode()))
+
+
+def _boot_bytes(writer: Writer, form: layout.Format, boot_chunks: int) -> int:
+    # unpack.py reads gzip only: the standard library of the package's Python may have no zstd.
+    if form != "tar.gz" or not boot_chunks:
+        return 0
+    head = len(layout.header(form, "0" * 64, layout.Facts("", "", 0, 0, 0)))
+    return head + sum(chunk.packed for chunk in writer.chunks[:boot_chunks])
+
+
+def _true_records(plan: Plan, writer: Writer) -> list[Entry]:
+    changed: dict[str, tuple[str, int]] = {
+        member.path: (member.sha256, member.size) for member in writer.members if _has_other_bytes(member)
+    }
+    dropped = plan.dropped | writer.findings.dropped
+    result = []
+    for entry in plan.records:
+        content = recordfile.update(read_whole(entry), entry.path, changed, dropped)
+        result.append(Entry(entry.path, data=content, size=len(content), mode=entry.mode, group=entry.group))
+    return result
+
+
+def _has_other_bytes(member: Member) -> bool:
+    return member.changed and bool(member.sha256)
+
+
+def _activation_scripts(plan: Plan) -> list[str]:
+    directory = "etc/conda/activate.d/"
+    names = (entry.path[len(directory) :] for entry in plan.entries if entry.path.startswith(directory))
+    return sorted(name for name in names if name.endswith(".sh") and "/" not in name and "\n" not in name)
+
+
+def _leaks(findings: Findings) -> list[str]:
+    if not findings.leaks:
+        return []
+    named = ", ".join(sorted(findings.leaks)[:_NAMED])
+    more = len(findings.leaks) - _NAMED
+    return [
+        f"the path of the build directory is compiled into {named}"
+        + (f" and {more} more files" if more > 0 else "")
+        + "; it stays there and is not relocated"
+    ]

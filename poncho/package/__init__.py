@@ -1,0 +1,152 @@
+"""Look into a package: what it is, what it holds, whether it is whole, and how to run something in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, BinaryIO
+
+from poncho.errors import PackageError
+from poncho.pack import manifest as names
+from poncho.pack.layout import Facts
+from poncho.pack.runtime_files import runner_path
+from poncho.package.archive import ChunkStream, ForeignStream, Index, Stream, chunk_data, damaged, open_file, read_index
+from poncho.package.contents import Item, parse
+from poncho.package.guard import Guard
+from poncho.package.tarstream import TarReader
+from poncho.package.verify import Verified, verify
+
+__all__ = ["Item", "Package", "Verified", "open_package", "verify"]
+
+_SPEC, _LOCK = "conda_spec.yml", "poncho/lock.json"
+_WANTED = frozenset({_SPEC, _LOCK, names.MANIFEST, names.CONTENTS})
+_LIMIT = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One package file. ``digest`` names its content: 64 hexadecimal digits (of the file itself, for other people's
+    archives).
+
+    ``manifest`` is the JSON object of ``poncho/manifest.json``, empty where ``is_poncho`` is False; ``facts`` is what
+    the header says, None for archives without one.
+    """
+
+    path: Path
+    digest: str
+    manifest: Mapping[str, Any]
+    is_poncho: bool
+    facts: Facts | None = None
+    _texts: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+    @property
+    def spec_text(self) -> str | None:
+        """Return the spec that the package was made from, as JSON text."""
+        return self._text(_SPEC)
+
+    @property
+    def lock_text(self) -> str | None:
+        """Return the lock: exactly what was installed, as JSON text."""
+        return self._text(_LOCK)
+
+    def contents(self) -> Iterator[Item]:
+        """Yield what is inside; other people's archives are read through for that, and have no sha256.
+
+        Raises PackageError for an archive that is damaged or hostile.
+        """
+        listed = self._texts.get(names.CONTENTS)
+        if listed is not None:
+            yield from parse(listed)
+            return
+        with open_file(self.path) as stream:
+            yield from _list(ForeignStream(self.path, stream))
+
+    def command(self, argv: Sequence[str], *, unpack_to: Path | None = None) -> list[str]:
+        """Return the argument list that runs ``argv`` in this package, for ``subprocess`` or a batch system.
+
+        ``unpack_to`` is a directory to unpack into instead of the store. Raises BuildError when the runner is missing
+        from the installation.
+        """
+        where = [] if unpack_to is None else ["-u", str(unpack_to)]
+        return [str(runner_path()), "-e", str(self.path.absolute()), *where, "--", *argv]
+
+    def verify(self) -> Verified:
+        """Check every byte; see ``verify``."""
+        return verify(self.path)
+
+    def _text(self, name: str) -> str | None:
+        data = self._texts.get(name)
+        return None if data is None else data.decode("utf-8", "replace")
+
+
+def open_package(path: Path | str) -> Package:
+    """Open a package file: ours (reading its beginning and its end only), or a tar that conda-pack or others made.
+
+    Raises PackageError when the file is missing, is no archive, is truncated, or its own files are damaged.
+    """
+    path = Path(path)
+    with open_file(path) as stream:
+        index = read_index(path, stream)
+        if index is not None:
+            kept = _wanted(ChunkStream(chunk_data(path, stream, index, index.footer.meta_chunk)), strict=True)
+            return _ours(path, kept, index)
+        kept = _wanted(ForeignStream(path, stream), strict=False)
+        if names.MANIFEST in kept and names.CONTENTS in kept:
+            return _ours(path, kept, None)
+        return Package(path, _sha256(stream), MappingProxyType({}), False, _texts=MappingProxyType(kept))
+
+
+def _ours(path: Path, kept: Mapping[str, bytes], index: Index | None) -> Package:
+    if names.MANIFEST not in kept or names.CONTENTS not in kept:
+        raise damaged(path, "it has no manifest or no list of contents")
+    digest = names.digest(kept[names.CONTENTS], kept[names.MANIFEST])
+    if index is not None and digest != index.digest:
+        raise damaged(path, "its content has another digest than its header says")
+    try:
+        value = json.loads(kept[names.MANIFEST])
+    except ValueError as error:
+        raise damaged(path, "its manifest") from error
+    if not isinstance(value, dict) or value.get("format") != 1:
+        raise PackageError(f"{path}: a package of another format", hint="use a newer PONCHO")
+    facts = None if index is None else index.facts
+    return Package(path, digest, MappingProxyType(value), True, facts, MappingProxyType(dict(kept)))
+
+
+def _wanted(stream: Stream, *, strict: bool) -> dict[str, bytes]:
+    """Read through a stream and keep the members that describe the package."""
+    kept: dict[str, bytes] = {}
+    reader = TarReader(stream, strict=strict)
+    for member in reader:
+        name = member.path.removeprefix("./")
+        if name not in _WANTED or member.kind != "file":
+            continue
+        if member.size > _LIMIT:
+            raise PackageError(f"{name}: too large to be one of PONCHO's files", hint="do not use this file")
+        kept[name] = b"".join(reader.content())
+    return kept
+
+
+def _list(stream: Stream) -> Iterator[Item]:
+    guard = Guard()
+    for member in TarReader(stream, strict=False):
+        path = os.fsdecode(guard.check(member))
+        if member.kind == "link":
+            yield Item(path, "link", target=os.fsdecode(member.link))
+        elif member.kind == "directory":
+            if path:
+                yield Item(path, "directory")
+        else:
+            yield Item(path, "file", mode=member.mode & 0o777, size=member.size)
+
+
+def _sha256(stream: BinaryIO) -> str:
+    stream.seek(0)
+    digest = hashlib.sha256()
+    while piece := stream.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,166 @@
+"""From needs to findings, and from findings to the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from poncho.analyze.declared import Declared
+from poncho.analyze.environment import Environment
+from poncho.analyze.model import Finding, Need, Place, Tier, Unresolved
+from poncho.analyze.naming import Named, Namer, Unknown
+from poncho.errors import AnalysisError
+from poncho.spec.model import Spec
+
+
+@dataclass(slots=True)
+class _Gathered:
+    named: Named
+    tier: Tier
+    imports: set[str] = field(default_factory=set)
+    places: set[Place] = field(default_factory=set)
+    used: bool = False
+
+
+@dataclass(slots=True)
+class Assembly:
+    """Everything that was named, and what was not."""
+
+    findings: list[Finding] = field(default_factory=list)
+    unresolved: list[Unresolved] = field(default_factory=list)
+    editable: dict[str, Path] = field(default_factory=dict)
+
+
+def assemble(needs: Sequence[Need], declared: Sequence[Declared], extra: Sequence[str], namer: Namer) -> Assembly:
+    """Name every need and gather the needs by distribution.
+
+    In the spec are the required and conditional ones, and of the optional ones and the hints those that are
+    installed: there the program uses them. An ``except ImportError`` branch is left out where what it replaces is a
+    standard or local module. Raises AnalysisError for an extra package that is none.
+    """
+    answers: dict[str, Named | Unknown] = {name: namer.name(name) for name in sorted({need.name for need in needs})}
+    answered = {answer.imported.partition(".")[0] for answer in answers.values() if isinstance(answer, Named)}
+    gathered: dict[tuple[str, str], _Gathered] = {}
+    lost: dict[str, list[tuple[Need, Unknown]]] = {}
+    for need in _with_alternatives(needs, answers):
+        answer = answers[need.name]
+        if isinstance(answer, Unknown):
+            # A bare namespace is met by the distributions below it that are needed anyway.
+            if answer.imported.partition(".")[0] not in answered or answer.imported != need.name.partition(".")[0]:
+                lost.setdefault(answer.imported, []).append((need, answer))
+        elif answer.requirement:
+            _gather(gathered, answer, need.tier, need.place)
+    for one in declared:
+        _gather(gathered, namer.declared(one.requirement, "declared in the script (PEP 723)"), Tier.REQUIRED, one.place)
+    for text in extra:
+        _gather(gathered, namer.extra(text), Tier.REQUIRED, None)
+    result = Assembly()
+    for key in sorted(gathered):
+        entry = gathered[key]
+        result.findings.append(_finding(entry))
+        if entry.named.local is not None:
+            result.editable[entry.named.name] = entry.named.local
+    for name in sorted(lost):
+        pairs = lost[name]
+        places = tuple(sorted({need.place for need, _ in pairs}))
+        result.unresolved.append(Unresolved(name, min(need.tier for need, _ in pairs), places, pairs[0][1].advice))
+    return result
+
+
+def _with_alternatives(needs: Sequence[Need], answers: dict[str, Named | Unknown]) -> Iterable[Need]:
+    """Yield the needs with ``try/except ImportError`` weighed: of alternatives none of which is here, one is needed."""
+    attempts: dict[tuple[str, int], list[Need]] = {}
+    sure: set[str] = set()
+    for need in needs:
+        if need.attempt:
+            attempts.setdefault(need.attempt, []).append(need)
+        if need.tier <= Tier.CONDITIONAL and isinstance(answer := answers[need.name], Named):
+            sure.add(answer.name)
+    promoted: set[int] = set()
+    idle: set[int] = set()
+    for group in attempts.values():
+        tried = [need for need in group if not need.fallback]
+        if not tried:
+            idle.update(id(need) for need in group)
+            continue
+        names = [(need, answer) for need in group if isinstance(answer := answers[need.name], Named)]
+        if len(tried) < len(group) and not any(answer.installed or answer.name in sure for _, answer in names):
+            first = next((need for need, _ in names), None)
+            if first is not None:
+                promoted.add(id(first))
+    for need in needs:
+        if id(need) in idle:
+            continue
+        yield replace(need, tier=Tier.CONDITIONAL) if id(need) in promoted and need.tier is Tier.OPTIONAL else need
+
+
+def _gather(gathered: dict[tuple[str, str], _Gathered], named: Named, tier: Tier, place: Place | None) -> None:
+    entry = gathered.setdefault((named.manager, named.name), _Gathered(named, tier))
+    if _says_more(named, entry.named):
+        entry.named = named
+    entry.tier = min(entry.tier, tier)
+    if named.imported:
+        entry.imports.add(named.imported)
+    if place is not None:
+        entry.places.add(place)
+
+
+def _says_more(one: Named, other: Named) -> bool:
+    return (one.installed, len(one.requirement)) > (other.installed, len(other.requirement))
+
+
+def _finding(entry: _Gathered) -> Finding:
+    named = entry.named
+    included = entry.tier <= Tier.CONDITIONAL or (named.installed and entry.tier in (Tier.OPTIONAL, Tier.HINT))
+    return Finding(
+        name=named.name,
+        requirement=named.requirement,
+        manager=named.manager,
+        tier=entry.tier,
+        imports=tuple(sorted(entry.imports)),
+        places=tuple(sorted(entry.places, key=lambda place: (place.file, place.cell or 0, place.line))),
+        evidence=named.evidence,
+        version=named.version,
+        version_evidence=named.version_evidence,
+        installed=named.installed,
+        included=included,
+    )
+
+
+def refuse_unresolved(unresolved: Sequence[Unresolved]) -> None:
+    """Raise one AnalysisError that lists every needed import without a name; optional ones may stay nameless."""
+    needed = [one for one in unresolved if one.tier <= Tier.CONDITIONAL]
+    if not needed:
+        return
+    listed = ", ".join(f"{one.name} ({one.places[0]})" for one in needed)
+    what = "1 import" if len(needed) == 1 else f"{len(needed)} imports"
+    advice = [one.advice for one in needed if one.advice]
+    options = " ".join(f"--pkg-mapping {one.name}=NAME" for one in needed if not one.advice)
+    if options:
+        advice.append(f"install them in the environment analysed, or name the package of each: {options}")
+    raise AnalysisError(
+        f"no package is known for {what}: {listed}",
+        hint="; ".join(advice),
+        context={
+            "unresolved": [{"import": one.name, "places": [str(place) for place in one.places]} for one in needed],
+        },
+    )
+
+
+def spec_of(findings: Sequence[Finding], environment: Environment, namer: Namer) -> Spec:
+    """Return the spec of what is included, always with python and pip, sorted: same findings, same spec."""
+    included = [finding for finding in findings if finding.included]
+    conda = {finding.requirement for finding in included if finding.manager == "conda"}
+    pip = {finding.requirement for finding in included if finding.manager == "pip" and finding.name != "pip"}
+    meta = namer.conda
+    if meta is None:
+        conda |= {f"python={environment.python}", "pip"}
+        return Spec(conda=tuple(sorted(conda)), pip=tuple(sorted(pip)))
+    for name, otherwise in (("python", f"python={environment.python}"), ("pip", "pip")):
+        record = meta.get(name)
+        conda = {match for match in conda if match.partition("=")[0] != name}
+        conda.add(record.match if record else otherwise)
+    # What is asked for beside the environment has no other place to come from.
+    channels = meta.channels or ("conda-forge",)
+    return Spec(channels=channels, conda=tuple(sorted(conda)), pip=tuple(sorted(pip)))

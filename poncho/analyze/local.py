@@ -1,0 +1,288 @@
+"""Follow a program's own modules and tell which imports leave them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from poncho.analyze.model import Import, Need, Place, Problem, Tier, Unresolved
+from poncho.analyze.reading import Reading
+from poncho.analyze.sources import Unit, UnreadableError, unit_of_file
+
+_EXTENSIONS = (".so", ".pyd")
+
+
+@dataclass(slots=True)
+class Graph:
+    """All that was reached from the sources: needs that leave the program, its own files, what went wrong."""
+
+    needs: list[Need] = field(default_factory=list)
+    modules: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    missing: list[Unresolved] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Node:
+    unit: Unit
+    reading: Reading
+    tier: Tier
+    edges: list[tuple[Path, Tier]] = field(default_factory=list)
+    needs: list[Need] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the walk asks: is a top-level name a standard module, does the environment have it; is a file the
+    environment's, is it the code of an editable install."""
+
+    standard: Callable[[str], bool]
+    installed: Callable[[str], bool]
+    owns: Callable[[Path], bool]
+    editable: Callable[[str, Path], bool]
+
+
+def follow(
+    units: Sequence[Unit], read: Callable[[Unit], Reading], outside: Outside, *, paths: tuple[Path, ...] = ()
+) -> Graph:
+    """Return everything that ``units`` reach. ``read`` reads one unit; each file is read once.
+
+    A module's imports are as sure as the surest way by which the module is reached, and no surer.
+    """
+    graph = Graph()
+    nodes: dict[str, _Node] = {}
+    entries: list[str] = []
+    for index, unit in enumerate(units):
+        key = str(unit.path) if unit.path else f"{unit.label}#{index}"
+        if key not in nodes:
+            nodes[key] = _Node(unit, read(unit), unit.cap)
+            entries.append(key)
+    todo = list(entries)
+    while todo:
+        node = nodes[todo.pop()]
+        _split(node, outside, graph)
+        for path, _tier in node.edges:
+            key = str(path)
+            if key in nodes:
+                continue
+            try:
+                unit = unit_of_file(path, paths, entry=False)
+            except UnreadableError as error:
+                graph.problems.append(Problem(Place(_label(path), 1), str(error)))
+                continue
+            unit = replace(unit, label=_label(path), roots=_inherited(unit, node.unit))
+            nodes[key] = _Node(unit, read(unit), Tier.HINT)
+            todo.append(key)
+    _settle(nodes, entries)
+    for key in sorted(nodes):
+        node = nodes[key]
+        graph.problems += node.reading.problems
+        graph.needs += [replace(need, tier=max(need.tier, node.tier)) for need in node.needs]
+        if not node.unit.entry and node.unit.path:
+            graph.modules.append(node.unit.path)
+    return graph
+
+
+def _settle(nodes: dict[str, _Node], entries: list[str]) -> None:
+    """Give each module the surest tier by which it is reached."""
+    todo = list(entries)
+    while todo:
+        node = nodes[todo.pop()]
+        for path, tier in node.edges:
+            target = nodes.get(str(path))
+            reached = max(node.tier, tier)
+            if target is not None and reached < target.tier:
+                target.tier = reached
+                todo.append(str(path))
+
+
+def _inherited(unit: Unit, parent: Unit) -> tuple[Path, ...]:
+    # A module found through a script's directory sees that directory too: it is on sys.path while the script runs.
+    return tuple(dict.fromkeys((*parent.roots, *unit.roots)))
+
+
+def _label(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _split(node: _Node, outside: Outside, graph: Graph) -> None:
+    """Sort a unit's imports into edges to local files and needs that leave the program."""
+    unit = node.unit
+    for one, place in node.reading.imports:
+        if one.main and not unit.entry:
+            continue
+        if one.level and unit.path is not None and outside.owns(unit.path):
+            # A file of an installed package: what it takes from its own package comes with that distribution.
+            node.needs.append(Need(_own_package(unit.path), one.tier, place, one.why))
+            continue
+        if one.level:
+            found = list(_relative(unit, one))
+            if found:
+                node.edges += [(path, one.tier) for path in found]
+            elif unit.path is None or one.tier <= Tier.CONDITIONAL:
+                name = "." * one.level + (one.module or ", ".join(one.names))
+                graph.problems.append(Problem(place, f"the relative import of {name!r} leads to no file"))
+            continue
+        top = one.module.partition(".")[0]
+        if not top or top == "__main__":
+            continue
+        reached = _absolute(unit, one, top, outside)
+        if reached is not None:
+            found = reached
+            node.edges += [(path, one.tier) for path in found if path.suffix in (".py", ".pyw")]
+            graph.modules += [path for path in found if path.suffix in _EXTENSIONS]
+            if found and outside.editable(top, found[0]) and not _is_part_of(unit, found[0]):
+                node.needs.append(Need(top, one.tier, place, one.why))
+        elif not outside.standard(top):
+            attempt = (unit.label, one.attempt) if one.attempt else None
+            for name in _dotted(one):
+                node.needs.append(Need(name, one.tier, place, one.why, attempt, one.fallback))
+
+
+def _own_package(path: Path) -> str:
+    """Return the top-level package that a file belongs to."""
+    folder = path.parent
+    while (folder.parent / "__init__.py").is_file():
+        folder = folder.parent
+    return folder.name
+
+
+def _is_part_of(unit: Unit, package: Path) -> bool:
+    """Tell whether a unit lies in the package whose ``__init__`` (or whose one file) is ``package``."""
+    if unit.path is None:
+        return False
+    return unit.path == package or (package.name == "__init__.py" and unit.path.is_relative_to(package.parent))
+
+
+def _dotted(one: Import) -> Iterator[str]:
+    # What ``from google.cloud import storage`` takes may be a distribution of its own.
+    if one.names and one.names != ("*",):
+        yield from (f"{one.module}.{name}" for name in one.names)
+    else:
+        yield one.module
+
+
+def _relative(unit: Unit, one: Import) -> Iterator[Path]:
+    if unit.path is None:
+        return
+    folder = unit.path.parent
+    for _ in range(one.level - 1):
+        folder = folder.parent
+    parts = tuple(one.module.split(".")) if one.module else ()
+    yield from _files(folder, parts, one.names, folder)
+
+
+def _absolute(unit: Unit, one: Import, top: str, outside: Outside) -> list[Path] | None:
+    """Return the local files an absolute import stands for; None when it leaves the program.
+
+    Modules beside the program hide standard and installed ones, as they do when it runs; a bare directory does not.
+    """
+    parts = tuple(one.module.split("."))
+    for roots, last in ((unit.roots, False), (unit.near, True)):
+        for root in roots:
+            if outside.owns(root):
+                continue
+            kind = _kind(root, top)
+            if kind is None or ((kind == "directory" or last) and (outside.standard(top) or outside.installed(top))):
+                continue
+            if kind == "module" and outside.standard(top) and _is_frozen(top):
+                continue
+            return list(_files(root, parts, one.names))
+    return None
+
+
+def _is_frozen(name: str) -> bool:
+    # Loaded before any program starts, so no file of the same name ever hides them.
+    return name in (
+        "sys",
+        "os",
+        "io",
+        "abc",
+        "codecs",
+        "site",
+        "stat",
+        "posixpath",
+        "genericpath",
+        "builtins",
+        "time",
+        "zipimport",
+    )
+
+
+@cache
+def _files(root: Path, parts: tuple[str, ...], names: tuple[str, ...], package: Path | None = None) -> tuple[Path, ...]:
+    """Return the files that importing ``parts`` below ``root``, and then ``names`` from it, runs."""
+    return tuple(_walk_files(root, parts, names, package))
+
+
+def _walk_files(root: Path, parts: tuple[str, ...], names: tuple[str, ...], package: Path | None) -> Iterator[Path]:
+    folder = root
+    if package is not None and _exists(package / "__init__.py"):
+        yield package / "__init__.py"
+    for part in parts:
+        if _exists(folder / part / "__init__.py"):
+            folder = folder / part
+            yield folder / "__init__.py"
+        elif (module := _module(folder, part)) is not None:
+            yield module
+            return
+        elif _is_directory(folder / part):
+            folder = folder / part
+        else:
+            return
+    for name in names:
+        if name == "*":
+            continue
+        if _exists(folder / name / "__init__.py"):
+            yield folder / name / "__init__.py"
+        elif (module := _module(folder, name)) is not None:
+            yield module
+
+
+@cache
+def _kind(root: Path, top: str) -> str | None:
+    if _exists(root / top / "__init__.py"):
+        return "package"
+    if _module(root, top) is not None:
+        return "module"
+    return "directory" if _is_directory(root / top) and _has_python(root / top) else None
+
+
+def _module(folder: Path, name: str) -> Path | None:
+    for suffix in (".py", ".pyw"):
+        if _exists(folder / f"{name}{suffix}"):
+            return folder / f"{name}{suffix}"
+    for entry in _listing(str(folder)):
+        if entry.startswith(f"{name}.") and entry.endswith(_EXTENSIONS):
+            return folder / entry
+    return None
+
+
+def _has_python(folder: Path) -> bool:
+    return any(entry.endswith(".py") or _is_directory(folder / entry) for entry in _listing(str(folder)))
+
+
+@cache
+def _listing(folder: str) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))
+    except (OSError, ValueError):
+        return frozenset()
+
+
+def _exists(path: Path) -> bool:
+    return path.name in _listing(str(path.parent)) and path.is_file()
+
+
+def _is_directory(path: Path) -> bool:
+    return path.name in _listing(str(path.parent)) and path.is_dir()
+
+
+def forget_listings() -> None:
+    """Forget the directories that were read: a long-running caller's next analysis sees the disk anew."""
+    for remembered in (_listing, _kind, _files):
+        remembered.cache_clear()

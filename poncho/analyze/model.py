@@ -1,0 +1,195 @@
+"""The values of an analysis: where an import stands, how sure it is, what distribution it means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from poncho.spec.model import Spec
+
+
+class Tier(IntEnum):
+    """How surely a program needs an import; a smaller value is surer."""
+
+    REQUIRED = 0
+    CONDITIONAL = 1
+    OPTIONAL = 2
+    TYPE_CHECKING = 3
+    HINT = 4
+
+    @property
+    def label(self) -> str:
+        """Return the word for people and JSON: ``required`` … ``type-checking``, ``hint``."""
+        return self.name.lower().replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A line of a source, as ``file:line`` (in a notebook ``file:cell N:line``)."""
+
+    file: str
+    line: int
+    cell: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.cell is None else f"{self.file}:cell {self.cell}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import as the text says it.
+
+    ``module`` is dotted (empty in ``from . import x``), ``names`` what ``from`` takes from it, ``level`` the leading
+    dots. ``attempt`` numbers the ``try`` that guards it (0: none) and ``fallback`` marks its ``except`` branch;
+    ``main`` what stands under ``if __name__ == "__main__"``; ``binds`` the names it defines; ``scope`` the qualified
+    name of the function around it (empty at module level).
+    """
+
+    module: str
+    names: tuple[str, ...]
+    level: int
+    tier: Tier
+    line: int
+    why: str = ""
+    attempt: int = 0
+    fallback: bool = False
+    main: bool = False
+    binds: tuple[str, ...] = ()
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one text says: its imports, the hints in its strings and calls, and the functions it defines."""
+
+    imports: tuple[Import, ...]
+    functions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A source that could not be read as it should; the rest was analysed."""
+
+    place: Place
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One import that leaves the program's own code: its dotted name, where it stands, why it counts as it does."""
+
+    name: str
+    tier: Tier
+    place: Place
+    why: str = ""
+    attempt: tuple[str, int] | None = None
+    fallback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """An import that no distribution is known for."""
+
+    name: str
+    tier: Tier
+    places: tuple[Place, ...]
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A distribution that the program needs, with all the reasons.
+
+    ``requirement`` is what the spec says (a conda match spec if ``manager`` is ``conda``, else PEP 508). ``evidence``
+    says how the import was given this name, ``version_evidence`` where the version comes from. ``included`` tells
+    whether it is in the spec.
+    """
+
+    name: str
+    requirement: str
+    manager: str
+    tier: Tier
+    imports: tuple[str, ...]
+    places: tuple[Place, ...]
+    evidence: str
+    version: str | None
+    version_evidence: str
+    installed: bool
+    included: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding as JSON values."""
+        return {
+            "name": self.name,
+            "requirement": self.requirement,
+            "manager": self.manager,
+            "tier": self.tier.label,
+            "imports": list(self.imports),
+            "places": [str(place) for place in self.places],
+            "evidence": self.evidence,
+            "version": self.version,
+            "version_evidence": self.version_evidence,
+            "installed": self.installed,
+            "included": self.included,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What a program needs, and everything that was seen on the way.
+
+    ``local_modules`` are the program's own files that were followed: they are not in the spec and must travel with
+    the program. ``editable`` maps distributions that are installed from a local directory to that directory.
+    ``environment`` is the prefix whose versions were taken.
+    """
+
+    spec: Spec
+    findings: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
+    unresolved: tuple[Unresolved, ...]
+    local_modules: tuple[Path, ...]
+    editable: tuple[tuple[str, Path], ...]
+    environment: Path
+
+    def document(self) -> dict[str, Any]:
+        """Return the spec's JSON form, as ``poncho_package_analyze`` writes it.
+
+        It is the conda dialect everywhere, also outside conda (there with an empty list of channels, which PONCHO
+        builds from this machine's own interpreter), because the callers that post-process it look into
+        ``["conda"]["dependencies"]``, and older tools of this family drop a ``pip`` that stands anywhere else.
+        """
+        from poncho.spec.codec import document
+
+        return document(self.spec)
+
+    def dumps(self) -> str:
+        """Return the document as text: indent 4, sorted keys; the same program and environment give the same bytes."""
+        from poncho.spec.codec import dumps
+
+        return dumps(self.spec)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON values: spec, findings, problems, unresolved, local modules, editable installs."""
+        return {
+            "spec": self.document(),
+            "findings": [finding.to_json() for finding in self.findings],
+            "problems": [str(problem) for problem in self.problems],
+            "unresolved": [
+                {"import": one.name, "tier": one.tier.label, "places": [str(place) for place in one.places]}
+                for one in self.unresolved
+            ],
+            "local_modules": [str(path) for path in self.local_modules],
+            "editable": {name: str(path) for name, path in self.editable},
+            "environment": str(self.environment),
+        }
+
+
+def surest(tiers: Sequence[Tier]) -> Tier:
+    """Return the surest of several tiers."""
+    return min(tiers)

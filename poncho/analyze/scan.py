@@ -1,0 +1,234 @@
+"""Find the imports of a parsed module, each with the conditions it stands under.
+
+Only statements are walked; expressions are looked at where the text says that something in them may count.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from poncho.analyze.conditions import is_main, is_type_checking, truth
+from poncho.analyze.model import Import, Scan, Tier
+from poncho.analyze.traps import CALLS, SCHEMES
+
+_EXPRESSIONS = re.compile(
+    r"import_module|__import__|importorskip|find_spec|" + "|".join(map(re.escape, (*SCHEMES, *CALLS)))
+)
+_IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+_LEAVES = frozenset({"exit", "_exit", "quit", "abort", "skip", "fail"})
+_DYNAMIC = {
+    "import_module": Tier.CONDITIONAL,
+    "__import__": Tier.CONDITIONAL,
+    "importorskip": Tier.OPTIONAL,
+    "find_spec": Tier.OPTIONAL,
+}
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+# ``try: … except* …`` is a class of its own since Python 3.11.
+_TRY: tuple[type[ast.AST], ...] = (ast.Try, getattr(ast, "TryStar", ast.Try))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a statement stands under."""
+
+    tier: Tier = Tier.REQUIRED
+    why: str = ""
+    attempt: int = 0
+    fallback: bool = False
+    main: bool = False
+    scope: str = ""
+
+    def at_least(self, tier: Tier, why: str) -> Context:
+        """Return the context of a block that is entered less surely."""
+        return replace(self, tier=tier, why=why) if tier > self.tier else self
+
+
+def scan_module(tree: ast.Module, text: str, version: tuple[int, int]) -> Scan:
+    """Return what a module says, for programs that run on Python ``version``."""
+    statements = Walker(version, expressions=bool(_EXPRESSIONS.search(text)))
+    return Scan(tuple(statements.walk(tree.body, Context())), tuple(function_names(tree)))
+
+
+def function_names(tree: ast.Module) -> Iterator[str]:
+    """Yield the qualified names of all functions: ``f``, ``Class.method``, ``outer.inner``."""
+    todo: list[tuple[str, Sequence[ast.stmt]]] = [("", tree.body)]
+    while todo:
+        prefix, body = todo.pop()
+        for statement in body:
+            if isinstance(statement, (*_FUNCTIONS, ast.ClassDef)):
+                name = f"{prefix}{statement.name}"
+                if not isinstance(statement, ast.ClassDef):
+                    yield name
+                todo.append((f"{name}.", statement.body))
+            else:
+                todo.extend((prefix, block) for block in blocks(statement))
+
+
+def blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
+    """Yield the lists of statements directly inside a statement."""
+    for field in ("body", "orelse", "finalbody"):
+        if isinstance(block := getattr(statement, field, None), list) and block:
+            yield block
+    for field in ("handlers", "cases"):
+        for part in getattr(statement, field, ()):
+            yield part.body
+
+
+class Walker:
+    """Walks statements without recursion, so that no nesting is too deep for it."""
+
+    def __init__(self, version: tuple[int, int], *, expressions: bool) -> None:
+        self.version = version
+        self._expressions = expressions
+
+    def walk(self, body: Sequence[ast.stmt], context: Context) -> Iterator[Import]:
+        """Yield the imports in ``body``, in the order of the text."""
+        todo: list[tuple[ast.stmt, Context]] = [(statement, context) for statement in reversed(body)]
+        while todo:
+            statement, here = todo.pop()
+            yield from self._imports(statement, here)
+            if self._expressions:
+                yield from self._in_expressions(statement, here)
+            inside = [(child, there) for block, there in self._blocks(statement, here) for child in block]
+            todo.extend(reversed(inside))
+
+    def _imports(self, statement: ast.stmt, here: Context) -> Iterator[Import]:
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                bound = alias.asname or alias.name.partition(".")[0]
+                yield _event(here, alias.name, statement.lineno, binds=(bound,))
+        elif isinstance(statement, ast.ImportFrom):
+            names = tuple(alias.name for alias in statement.names)
+            binds = tuple(alias.asname or alias.name for alias in statement.names)
+            yield _event(here, statement.module or "", statement.lineno, names, statement.level, binds)
+
+    def _blocks(self, statement: ast.stmt, here: Context) -> Iterator[tuple[list[ast.stmt], Context]]:
+        """Yield the blocks of a statement, each with its context."""
+        if isinstance(statement, _FUNCTIONS):
+            scope = f"{here.scope}.{statement.name}" if here.scope else statement.name
+            yield statement.body, replace(here.at_least(Tier.CONDITIONAL, "inside a function"), scope=scope)
+        elif isinstance(statement, ast.ClassDef):
+            yield statement.body, replace(here, scope=f"{here.scope}.{statement.name}") if here.scope else here
+        elif isinstance(statement, ast.If):
+            yield from self._if(statement, here)
+        elif isinstance(statement, _TRY):
+            yield from _try(statement, here)
+        elif isinstance(statement, (ast.With, ast.AsyncWith)):
+            suppressed = any(_suppresses(item.context_expr) for item in statement.items)
+            yield statement.body, here.at_least(Tier.OPTIONAL, "under suppress(ImportError)") if suppressed else here
+        elif isinstance(statement, (ast.For, ast.AsyncFor, ast.While, ast.Match)):
+            for block in blocks(statement):
+                yield block, here.at_least(Tier.CONDITIONAL, "inside a loop or match")
+
+    def _if(self, statement: ast.If, here: Context) -> Iterator[tuple[list[ast.stmt], Context]]:
+        test = statement.test
+        checking = is_type_checking(test)
+        if checking is not None:
+            only_checked = here.at_least(Tier.TYPE_CHECKING, "under TYPE_CHECKING")
+            yield statement.body, only_checked if checking else here
+            yield statement.orelse, here if checking else only_checked
+        elif is_main(test):
+            yield statement.body, replace(here, main=True, why=here.why or "under __main__")
+            yield statement.orelse, here
+        elif (known := truth(test, self.version)) is not None:
+            yield statement.body if known else statement.orelse, here
+        else:
+            inside = here.at_least(Tier.CONDITIONAL, "under if")
+            yield statement.body, inside
+            yield statement.orelse, inside
+
+    def _in_expressions(self, statement: ast.stmt, here: Context) -> Iterator[Import]:
+        docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        if docstring or isinstance(statement, (ast.Import, ast.ImportFrom)):
+            return
+        todo: list[ast.AST] = [
+            node
+            for node in ast.iter_child_nodes(statement)
+            if isinstance(node, (ast.expr, ast.withitem, ast.arguments))
+        ]
+        while todo:
+            node = todo.pop()
+            todo.extend(ast.iter_child_nodes(node))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and "://" in node.value:
+                for scheme, module in SCHEMES.items():
+                    if node.value.startswith(scheme):
+                        yield _event(here.at_least(Tier.HINT, f"a {scheme} address"), module, node.lineno)
+            elif isinstance(node, ast.Call):
+                yield from _call(node, here)
+
+
+def _call(node: ast.Call, here: Context) -> Iterator[Import]:
+    function = node.func
+    name = (
+        function.id if isinstance(function, ast.Name) else function.attr if isinstance(function, ast.Attribute) else ""
+    )
+    if name in CALLS and isinstance(function, ast.Attribute):
+        yield _event(here.at_least(Tier.HINT, f"a call of {name}"), CALLS[name], node.lineno)
+    if (
+        name in _DYNAMIC
+        and node.args
+        and isinstance(first := node.args[0], ast.Constant)
+        and isinstance(first.value, str)
+    ):
+        module = first.value.lstrip(".")
+        if all(part.isidentifier() for part in module.split(".")):
+            inside = here.at_least(_DYNAMIC[name], f"by {name}")
+            yield _event(inside, module, node.lineno, level=len(first.value) - len(module))
+
+
+def _try(statement: ast.stmt, here: Context) -> Iterator[tuple[list[ast.stmt], Context]]:
+    handlers: list[ast.ExceptHandler] = getattr(statement, "handlers", [])
+    catching = [handler for handler in handlers if _catches_import_error(handler)]
+    # A handler that only raises again, or ends the program, makes the import no less needed.
+    guarded = any(not _leaves(handler.body) for handler in catching)
+    body = (
+        replace(here.at_least(Tier.OPTIONAL, "under try/except ImportError"), attempt=statement.lineno)
+        if guarded
+        else here
+    )
+    yield getattr(statement, "body", []), body
+    for handler in handlers:
+        if handler in catching:
+            other = here.at_least(Tier.OPTIONAL, "in an except ImportError branch")
+            yield handler.body, replace(other, attempt=statement.lineno, fallback=True)
+        else:
+            yield handler.body, here.at_least(Tier.CONDITIONAL, "in an except branch")
+    yield getattr(statement, "orelse", []), body
+    yield getattr(statement, "finalbody", []), here
+
+
+def _event(
+    here: Context, module: str, line: int, names: tuple[str, ...] = (), level: int = 0, binds: tuple[str, ...] = ()
+) -> Import:
+    return Import(
+        module, names, level, here.tier, line, here.why, here.attempt, here.fallback, here.main, binds, here.scope
+    )
+
+
+def _catches_import_error(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(getattr(one, "id", getattr(one, "attr", "")) in _IMPORT_ERRORS for one in types)
+
+
+def _leaves(body: list[ast.stmt]) -> bool:
+    last = body[-1]
+    if isinstance(last, ast.Raise):
+        return True
+    call = last.value if isinstance(last, ast.Expr) else None
+    if isinstance(call, ast.Call):
+        return getattr(call.func, "id", getattr(call.func, "attr", "")) in _LEAVES
+    return False
+
+
+def _suppresses(expression: ast.expr) -> bool:
+    if not isinstance(expression, ast.Call):
+        return False
+    name = getattr(expression.func, "id", getattr(expression.func, "attr", ""))
+    return name == "suppress" and any(
+        getattr(one, "id", getattr(one, "attr", "")) in _IMPORT_ERRORS for one in expression.args
+    )

@@ -1,0 +1,131 @@
+"""Read what matters of an ELF file; take out what no node needs: debug sections and the path it was built for."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+from elftools.elf.gnuversions import GNUVerNeedSection
+from elftools.elf.segments import InterpSegment
+
+_TAGS = {"DT_NEEDED": "needed", "DT_SONAME": "soname", "DT_RPATH": "rpath", "DT_RUNPATH": "runpath"}
+_SHF_ALLOC = 2
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_PROGRAM = struct.Struct("<IIQQQQQQ")
+
+
+@dataclass(frozen=True, slots=True)
+class Elf:
+    """The dynamic facts of one ELF file. ``glibc`` is the highest ``GLIBC_x.y`` that it asks for, as numbers."""
+
+    needed: tuple[str, ...]
+    soname: str | None
+    rpath: tuple[str, ...]
+    interpreter: str | None
+    glibc: tuple[int, ...]
+
+
+def read_elf(path: Path) -> Elf | None:
+    """Return the facts of the ELF file at ``path``; None for a file of another kind, or one that is damaged."""
+    try:
+        with path.open("rb") as stream:
+            if stream.read(4) != b"\x7fELF":
+                return None
+            stream.seek(0)
+            return _read(ELFFile(stream))
+    except (OSError, ELFError, ValueError, KeyError):
+        return None
+
+
+def _read(elf: ELFFile) -> Elf:
+    needed: list[str] = []
+    rpath: list[str] = []
+    soname: str | None = None
+    glibc: tuple[int, ...] = ()
+    for section in elf.iter_sections():
+        if isinstance(section, DynamicSection):
+            for tag in section.iter_tags():
+                # pyelftools sets these attributes by the tag's kind.
+                text: str = getattr(tag, _TAGS.get(tag.entry.d_tag, ""), "")
+                if tag.entry.d_tag == "DT_NEEDED":
+                    needed.append(text)
+                elif tag.entry.d_tag == "DT_SONAME":
+                    soname = text
+                else:
+                    rpath += [part for part in text.split(":") if part]
+        elif isinstance(section, GNUVerNeedSection):
+            for _library, versions in section.iter_versions():
+                glibc = max([glibc, *(_glibc(version.name) for version in versions)])
+    interpreter = next((s.get_interp_name() for s in elf.iter_segments() if isinstance(s, InterpSegment)), None)
+    return Elf(tuple(needed), soname, tuple(rpath), interpreter, glibc)
+
+
+def _glibc(version: str) -> tuple[int, ...]:
+    # GLIBC_ABI_DT_RELR marks relative relocations in the new form: the loader of 2.36 is the first to know them.
+    if version == "GLIBC_ABI_DT_RELR":
+        return (2, 36)
+    numbers = version.removeprefix("GLIBC_").split(".") if version.startswith("GLIBC_") else []
+    return tuple(int(number) for number in numbers) if numbers and all(n.isdigit() for n in numbers) else ()
+
+
+def without_debug_sections(data: bytes) -> bytes:
+    """Return a 64-bit little-endian ELF file without the sections that are not loaded (``.debug_*``, ``.symtab``).
+
+    What the loader maps stays byte for byte: only what lies behind the last segment goes. Any other file, and one whose
+    sections are in an unusual order, is returned as it is.
+    """
+    if data[:6] != b"\x7fELF\x02\x01" or len(data) < _HEADER.size:
+        return data
+    header = list(_HEADER.unpack_from(data))
+    phoff, shoff = header[5:7]
+    phnum, shentsize, shnum, shstrndx = header[10:14]
+    if shentsize != _SECTION.size or not 0 < shstrndx < shnum or shoff + shnum * _SECTION.size > len(data):
+        return data
+    sections = [list(_SECTION.unpack_from(data, shoff + index * _SECTION.size)) for index in range(shnum)]
+    kept = 1
+    while kept < shnum and sections[kept][2] & _SHF_ALLOC:
+        kept += 1
+    if any(section[2] & _SHF_ALLOC for section in sections[kept:]):
+        # Symbols name sections by number: only a tail can go without renumbering.
+        return data
+    segments = [_PROGRAM.unpack_from(data, phoff + index * _PROGRAM.size) for index in range(phnum)]
+    end = max((segment[2] + segment[5] for segment in segments), default=0)
+    names = sections[shstrndx]
+    strings = data[names[4] : names[4] + names[5]]
+    names_at = _aligned(end)
+    table_at = _aligned(names_at + len(strings))
+    if table_at + (kept + 1) * _SECTION.size >= len(data):
+        return data
+    names[4] = names_at
+    header[6], header[12], header[13] = table_at, kept + 1, kept
+    table = b"".join(_SECTION.pack(*section) for section in [*sections[:kept], names])
+    stripped = bytearray(table_at + len(table))
+    stripped[:end] = data[:end]
+    stripped[names_at : names_at + len(strings)] = strings
+    stripped[table_at:] = table
+    _HEADER.pack_into(stripped, 0, *header)
+    return bytes(stripped)
+
+
+def without_path(data: bytes, path: Path) -> bytes:
+    """Return ``data`` with the directory that holds ``path`` replaced by one of the same length that exists nowhere.
+
+    CPython holds the prefix that it was built for, to fall back on when its library is not beside it. On another
+    machine that is at best nothing, and it tells the name of who built it. System directories are no secret and stay.
+    """
+    parent = str(path.parent).encode()
+    if len(parent) < 9 or path.is_relative_to("/usr"):
+        return data
+    # Linkers let a string that is the end of another share its bytes: "3.11.7" may lie inside
+    # "/home/me/versions/3.11.7". So the last part stays.
+    last = b"/" + path.name.encode()
+    return data.replace(parent + last, b"/nowhere".ljust(len(parent), b"_") + last)
+
+
+def _aligned(offset: int) -> int:
+    return (offset + 7) & ~7

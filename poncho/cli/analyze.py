@@ -1,0 +1,127 @@
+"""``poncho_package_analyze SOURCE… OUT``: what a program imports, as a spec; the program is never run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from poncho.cli.guard import Parser, add_common, run
+from poncho.errors import UsageError
+
+if TYPE_CHECKING:
+    from poncho.analyze import Analysis
+
+_EPILOG = """SOURCE is a Python file, a directory, a package, a notebook, or '-' for standard input; OUT is a file, or '-' for
+standard output. OUT appears only when the analysis succeeded. Versions are those installed in the environment that is
+analysed: the activated conda or virtual environment, else the one that PONCHO runs in (--prefix names another)."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = Parser(prog="poncho_package_analyze", description=__doc__, epilog=_EPILOG)
+    add_arguments(parser)
+    return run(parser, command, argv)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``analyze``."""
+    parser.add_argument("paths", nargs="+", metavar="SOURCE… OUT", help="what to analyse, and last where the spec goes")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--toplevel", action="store_true", help="only imports at module level")
+    which.add_argument("--function", metavar="F", help="only what function F (or Class.method) needs")
+    parser.add_argument(
+        "--pkg-mapping",
+        action="append",
+        default=[],
+        metavar="IMPORT=NAME",
+        help="the package that provides an import, for example ROOT=root (can be repeated)",
+    )
+    parser.add_argument(
+        "--extra-pkg",
+        action="append",
+        default=[],
+        metavar="P",
+        help="a package to add that no import names (repeatable)",
+    )
+    parser.add_argument("--prefix", type=Path, metavar="DIR", help="the environment whose versions count")
+    add_common(parser)
+
+
+def command(arguments: Namespace) -> int:
+    """Analyse the sources and write the spec."""
+    from poncho.analyze import analyze
+
+    prog = "poncho_package_analyze"
+    if len(arguments.paths) < 2:
+        raise UsageError(
+            "one SOURCE and OUT are needed", hint=f"{prog} {arguments.paths[0]} spec.json, or '-' for standard output"
+        )
+    *sources, out = arguments.paths
+    analysis = analyze(
+        [source if source == "-" else Path(source) for source in sources],
+        toplevel=arguments.toplevel,
+        function=arguments.function,
+        mapping=_mapping(arguments.pkg_mapping),
+        extra=tuple(arguments.extra_pkg),
+        prefix=arguments.prefix,
+        stdin=sys.stdin.read() if "-" in sources else None,
+    )
+    if not arguments.quiet:
+        for problem in analysis.problems:
+            print(f"{prog}: warning: {problem}", file=sys.stderr)
+    if out == "-":
+        sys.stdout.write(analysis.dumps())
+    else:
+        _write(Path(out), analysis.dumps())
+    if arguments.json and out != "-":
+        print(json.dumps(analysis.to_json(), indent=4, sort_keys=True))
+    elif arguments.verbose or (sys.stderr.isatty() and not arguments.quiet and out != "-"):
+        _table(prog, analysis)
+    return 0
+
+
+def _mapping(pairs: Sequence[str]) -> Mapping[str, str]:
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, package = pair.partition("=")
+        if not (name and equals and package):
+            raise UsageError(f"--pkg-mapping {pair}: not IMPORT=NAME", hint="for example --pkg-mapping ROOT=root")
+        mapping[name] = package
+    return mapping
+
+
+def _write(path: Path, text: str) -> None:
+    from poncho.store import atomic_file
+
+    if path.is_dir():
+        raise UsageError(f"{path}: is a directory", hint=f"name a file, for example {path / 'spec.json'}")
+    with atomic_file(path) as private:
+        private.write_text(text, encoding="utf-8")
+
+
+def _table(prog: str, analysis: Analysis) -> None:
+    rows = [
+        (
+            finding.requirement,
+            finding.tier.label if finding.included else f"{finding.tier.label}, left out",
+            ", ".join(finding.imports),
+            str(finding.places[0]) if finding.places else "",
+        )
+        for finding in analysis.findings
+    ]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(line.rstrip(), file=sys.stderr)
+    included = sum(finding.included for finding in analysis.findings)
+    print(
+        f"{prog}: {included} packages in the spec, {len(analysis.local_modules)} local files followed", file=sys.stderr
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""``poncho``: the three commands, and what else there is, under one name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from poncho._version import __version__
+from poncho.cli import analyze, create
+from poncho.cli.guard import Parser, run
+
+_DESCRIPTION = "Put an application's whole software world into one file and run it on any machine."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``poncho SUBCOMMAND …``; return its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["run"]:
+        # The runner's own parser, untouched: everything after the first word that is no option is the command.
+        from poncho.cli.run import become_runner
+
+        become_runner(words[1:])
+    for name, module in (("analyze", analyze), ("create", create)):
+        if words[:1] == [name]:
+            parser = Parser(prog=f"poncho {name}", description=module.__doc__)
+            module.add_arguments(parser)
+            return run(parser, module.command, words[1:])
+    parser = Parser(prog="poncho", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"poncho {__version__}")
+    parser.add_argument(
+        "subcommand",
+        choices=("analyze", "create", "run"),
+        help="analyze: source to spec; create: spec to package; run: a command in a package",
+    )
+    parser.parse_args(words)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

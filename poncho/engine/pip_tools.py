@@ -1,0 +1,148 @@
+"""What resolving and installing with uv or pip share: where uv is, a clean environment, the user's package indexes.
+
+uv does not read pip's configuration. Users have their mirrors, private indexes and CA files there, so it is translated.
+Everything goes to the tools by environment variables, which, unlike arguments, no other user of the machine can read.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from poncho.engine.pip_settings import IndexSettings, read_index_settings
+from poncho.engine.process import run_tool
+from poncho.errors import BuildError
+from poncho.store import BuilderCache
+
+__all__ = [
+    "IndexSettings",
+    "clean_environment",
+    "environment_for_pip",
+    "environment_for_uv",
+    "index_arguments_for_uv",
+    "pip_command",
+    "read_index_settings",
+    "requirement_file",
+    "run_tool",
+    "uv_command",
+]
+
+# Of PIP_* and UV_* only these say where packages come from and how to get there. All others say where to install,
+# what to ignore or how to print: they belong to the caller's own work, not to the new environment.
+_KEPT_UV = frozenset(
+    {
+        "UV_CONCURRENT_DOWNLOADS", "UV_CONFIG_FILE", "UV_DEFAULT_INDEX", "UV_EXCLUDE_NEWER", "UV_EXTRA_INDEX_URL",
+        "UV_FIND_LINKS", "UV_HTTP_CONNECT_TIMEOUT", "UV_HTTP_RETRIES", "UV_HTTP_TIMEOUT", "UV_INDEX",
+        "UV_INDEX_STRATEGY", "UV_INDEX_URL", "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_LINK_MODE",
+        "UV_NATIVE_TLS", "UV_NO_CONFIG", "UV_REQUEST_TIMEOUT", "UV_SYSTEM_CERTS",
+    }
+)  # fmt: skip
+_LEAKS = frozenset(
+    {"VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_PYTHON_EXE", "CONDA_SHLVL",
+     "__PYVENV_LAUNCHER__", "SETUPTOOLS_USE_DISTUTILS"}
+)  # fmt: skip
+
+
+def uv_command() -> list[str] | None:
+    """Return the command that runs uv (from its wheel, else on PATH), or None when there is none.
+
+    ``PONCHO_NO_UV`` set to anything but the empty string or ``0`` means pip.
+    """
+    if os.environ.get("PONCHO_NO_UV", "0") not in ("", "0"):
+        return None
+    try:
+        from uv import find_uv_bin
+
+        return [str(find_uv_bin())]
+    except (ImportError, FileNotFoundError):
+        found = shutil.which("uv")
+        return [found] if found else None
+
+
+def pip_command(python: Path, environ: Mapping[str, str]) -> list[str]:
+    """Return the command that runs pip for the environment of ``python``: its own, else ours with ``--python``.
+
+    Raises BuildError when neither is there.
+    """
+    env = clean_environment(environ)
+    if (
+        run_tool([str(python), "-I", "-m", "pip", "--version"], env=env, step=f"run {python}", check=False).returncode
+        == 0
+    ):
+        return [str(python), "-m", "pip"]
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip", "--python", str(python)]
+    raise BuildError("there is nothing to install pip packages with", hint="pip install uv")
+
+
+def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return ``environ`` without what would let the caller's own Python environment leak into the one being built.
+
+    Out: every ``PYTHON*``, ``PIP_*`` and (but for indexes, network and keyring) ``UV_*`` variable, activated virtual
+    and conda environments. In: ``PYTHONNOUSERSITE=1``, so that ``~/.local`` does not count as installed.
+    """
+    cleaned = {name: value for name, value in environ.items() if not _leaks(name)}
+    cleaned["PYTHONNOUSERSITE"] = "1"
+    cleaned.setdefault("GIT_TERMINAL_PROMPT", "0")  # a VCS requirement must fail, not wait for a password
+    return cleaned
+
+
+def _leaks(name: str) -> bool:
+    if name.startswith("UV_INDEX_") and name.endswith(("_USERNAME", "_PASSWORD")):
+        return False
+    return name in _LEAKS or name.startswith(("PYTHON", "PIP_")) or (name.startswith("UV_") and name not in _KEPT_UV)
+
+
+def environment_for_uv(environ: Mapping[str, str], cache: BuilderCache, *, offline: bool = False) -> dict[str, str]:
+    """Return the environment to run uv in: clean, with uv's cache below ours and pip's index settings translated.
+
+    What the user says to uv itself (``UV_*`` variables, ``uv.toml``) wins over what is said to pip.
+    """
+    env = clean_environment(environ)
+    for name, value in read_index_settings(environ).as_uv_variables().items():
+        env.setdefault(name, value)
+    env["UV_CACHE_DIR"] = str(cache.directory("pip") / "uv")
+    env["UV_PYTHON_DOWNLOADS"] = "never"
+    env["UV_NO_PROGRESS"] = "1"
+    env["NO_COLOR"] = "1"
+    if offline:
+        env["UV_OFFLINE"] = "1"
+    return env
+
+
+def index_arguments_for_uv(environ: Mapping[str, str]) -> list[str]:
+    """Return what uv takes only as arguments (``--no-index``, ``--no-binary``, ``--only-binary``); never a secret."""
+    return read_index_settings(environ).as_uv_arguments()
+
+
+def environment_for_pip(environ: Mapping[str, str], cache: BuilderCache, *, offline: bool = False) -> dict[str, str]:
+    """Return the environment to run an environment's own pip in: clean, and with the same indexes as uv would use.
+
+    pip's configuration files are switched off (they may say ``user = true`` or ``target = …``) after their index
+    settings were read.
+    """
+    env = clean_environment(environ)
+    env.update(read_index_settings(environ).as_pip_variables())
+    env.update(
+        PIP_CONFIG_FILE=os.devnull,
+        PIP_CACHE_DIR=str(cache.directory("pip") / "pip"),
+        PIP_DISABLE_PIP_VERSION_CHECK="1",
+        PIP_NO_INPUT="1",
+        PIP_NO_COLOR="1",
+        PIP_NO_WARN_SCRIPT_LOCATION="1",
+        PIP_ROOT_USER_ACTION="ignore",
+    )
+    if offline:
+        # pip has no offline mode; without an index it can use find-links and nothing else.
+        env["PIP_NO_INDEX"] = "1"
+    return env
+
+
+def requirement_file(path: Path, lines: list[str]) -> Path:
+    """Write ``lines`` as a requirements (or constraints) file and return its path."""
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path

@@ -1,0 +1,287 @@
+"""Run git, through GitPython, so that neither a repository nor an address can make it run or read anything else.
+
+Two ways. *Network* commands see the user's own configuration, because credential helpers, proxies, ssh settings and
+``insteadOf`` live there; what could be turned against the user is overruled by ``-c``. *Local* commands see no
+configuration but ours, so that the same commit gives the same bytes for everybody.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from poncho._types import Event, Reporter, silent
+from poncho.errors import BuildError, FetchError
+from poncho.fetch.policy import HttpPolicy
+from poncho.fetch.remote import PROTOCOLS, Remote, environment_without_repository
+
+# Damage that real, old, harmless histories have; everything else that fsck finds is an error.
+_OLD_HABITS = """
+    badDate badDateOverflow badEmail badFilemode badName badTagName badTimezone gitmodulesMissing gitmodulesParse
+    missingAuthor missingCommitter missingEmail missingNameBeforeEmail missingSpaceBeforeDate missingSpaceBeforeEmail
+    missingTaggerEntry multipleAuthors nulInCommit zeroPaddedDate zeroPaddedFilemode
+    """
+_HARDENED = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.protectHFS=true",
+    "core.protectNTFS=true",
+    "core.symlinks=true",
+    "core.autocrlf=false",
+    "core.eol=lf",
+    "core.fileMode=true",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "fetch.fsckObjects=true",
+    # One pack for each fetch: then an object is there only when all that came with it is.
+    "fetch.unpackLimit=1",
+    "fetch.writeCommitGraph=false",
+    "fetch.recurseSubmodules=false",
+    "submodule.recurse=false",
+    "advice.detachedHead=false",
+    *(f"fetch.fsck.{name}=ignore" for name in _OLD_HABITS.split()),
+)
+# Reads the two variables below, which only this process and its children see; argv would show to everybody.
+_HELPER = (
+    '!f() { test "$1" = get || exit 0; printf "username=%s\\n" "$PONCHO_GIT_USER"; '
+    'test -z "${PONCHO_GIT_PASSWORD+x}" || printf "password=%s\\n" "$PONCHO_GIT_PASSWORD"; }; f'
+)
+_ATTEMPTS = 3
+_MISSING = re.compile(
+    r"not found|does not appear to be a git repository|no such file or directory|not exported", re.IGNORECASE
+)
+_DENIED = re.compile(
+    r"authentication failed|could not read (?:username|password)|permission denied|terminal prompts disabled"
+    r"|access denied(?! or repository not exported)|HTTP (?:401|403)|error: 40[13]|host key verification failed",
+    re.IGNORECASE,
+)
+_NOISE = re.compile(r"remote: (?:Enumerating|Counting|Compressing|Total)|Receiving|Resolving|Warning: Permanently added")
+_PASSING = re.compile(
+    r"could not resolve|connection (?:refused|reset|timed out|closed)|timed? ?out|early eof|rpc failed"
+    r"|hung up unexpectedly|unable to connect|(?:couldn't|failed to) connect|error: (?:429|5\d\d)|transfer closed|too slow|network is unreachable"
+    r"|unexpected disconnect",
+    re.IGNORECASE,
+)
+
+
+class GitFailedError(Exception):
+    """A git command ended with another status than 0; ``tail`` is what it said."""
+
+    def __init__(self, command: tuple[str, ...], status: int, tail: str) -> None:
+        super().__init__(tail)
+        self.command = command
+        self.status = status
+        self.tail = tail
+
+    @property
+    def last_line(self) -> str:
+        """Return the last thing that git said."""
+        return (self.tail.splitlines() or [f"git ended with status {self.status}"])[-1]
+
+    @property
+    def passing(self) -> bool:
+        """Tell whether the network was the cause, so that another attempt makes sense."""
+        return bool(_PASSING.search(self.tail)) and not self.denied
+
+    @property
+    def denied(self) -> bool:
+        """Tell whether the other side did not let us in."""
+        return bool(_DENIED.search(self.tail))
+
+    def explain(self, remote: Remote) -> FetchError:
+        """Return the error that says what to do about it."""
+        lines = [line for line in self.tail.splitlines() if not _NOISE.match(line)]
+        said = next((line for line in lines if line.startswith(("fatal:", "ERROR:", "error:"))), "")
+        if "Could not read from remote repository" in said:
+            said = lines[0]  # what ssh said, which is the cause
+        said = " ".join((said or self.last_line).removeprefix("fatal:").split())[:300]
+        if self.denied:
+            hint = "git could not log in, or is not allowed to read: set up a credential helper, an ssh agent or netrc"
+        elif "dubious ownership" in self.tail:
+            hint = f"the repository belongs to another user: git config --global --add safe.directory {remote.url}"
+        elif self.passing:
+            hint = "check the network and the address; with --offline only what was fetched before is used"
+        elif _MISSING.search(self.tail):
+            hint = "check the address; a private repository looks like a missing one to those who are not logged in"
+        else:
+            hint = f"try it by hand: git ls-remote {remote.url}"
+        return FetchError(
+            f"{remote.url}: git cannot fetch it: {said}",
+            hint=hint,
+            context={"url": remote.url, "command": " ".join(self.command), "status": self.status, "tail": self.tail},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GitCommand:
+    """git for one bare repository (None: for none)."""
+
+    git_dir: Path | None = None
+    reporter: Reporter = silent
+    _config: tuple[str, ...] = field(default=_HARDENED)
+
+    def local(self, *arguments: str, config: Sequence[str] = (), environment: dict[str, str] | None = None) -> str:
+        """Run a command that needs no network and return what it printed; no configuration but ours counts.
+
+        Raises GitFailedError.
+        """
+        variables = {
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_SYSTEM": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_CONFIG_COUNT": "0",
+            "GIT_ALLOW_PROTOCOL": "none",
+            **(environment or {}),
+        }
+        return self._run(arguments, config, variables)
+
+    def remote(
+        self, remote: Remote, *arguments: str, config: Sequence[str] = (), wait: Callable[[float], None] = time.sleep
+    ) -> str:
+        """Run a command that talks to ``remote``, up to three times when the network fails; return what it printed.
+
+        Raises GitFailedError.
+        """
+        policy = HttpPolicy.from_environment()
+        settings = [
+            "http.lowSpeedLimit=1",
+            f"http.lowSpeedTime={max(1, round(policy.read_timeout))}",
+            *config,
+        ]
+        variables = {
+            "GIT_TERMINAL_PROMPT": "0",
+            "SSH_ASKPASS": "",
+            "GCM_INTERACTIVE": "never",
+            "GIT_LFS_SKIP_SMUDGE": "1",
+            "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
+        }
+        if remote.protocol == "ssh" and not self._ssh_is_configured():
+            variables["GIT_SSH_COMMAND"] = (
+                f"ssh -o BatchMode=yes -o ConnectTimeout={max(1, round(policy.connect_timeout))} "
+                "-o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+            )
+        if remote.user is not None:
+            if remote.password is not None:
+                # An empty value drops the user's helpers for this host: they would store what is not theirs.
+                settings.append(f"credential.{remote.origin}.helper=")
+                variables["PONCHO_GIT_PASSWORD"] = remote.password
+            settings.append(f"credential.{remote.origin}.helper={_HELPER}")
+            variables["PONCHO_GIT_USER"] = remote.user
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._run(arguments, settings, variables)
+            except GitFailedError as error:
+                if not error.passing or attempt == _ATTEMPTS - 1:
+                    raise
+                self.reporter(Event("info", "data", f"{remote.url}: git failed; trying again"))
+                wait(min(policy.backoff * 2**attempt, policy.longest_wait))
+        raise AssertionError("unreachable")
+
+    def _ssh_is_configured(self) -> bool:
+        if os.environ.get("GIT_SSH_COMMAND") or os.environ.get("GIT_SSH"):
+            return True
+        try:
+            return bool(self._run(("config", "--get", "core.sshCommand"), (), {}))
+        except GitFailedError:
+            return False
+
+    def _run(self, arguments: Sequence[str], config: Sequence[str], variables: dict[str, str]) -> str:
+        library = _gitpython()
+        settings = [word for setting in (*self._config, *config) for word in ("-c", setting)]
+        place = [f"--git-dir={self.git_dir}"] if self.git_dir else []
+        command = ["git", *place, "--no-pager", "--literal-pathspecs", *settings, *arguments]
+        if foreign := environment_without_repository():
+            command = ["env", *(word for name in foreign for word in ("-u", name)), *command]
+        progress = _progress(library, self.reporter)
+        printed: list[str] = []
+        said: list[str] = []
+        stopped: list[Exception] = []
+
+        def hear(line: str) -> None:
+            said.append(line)
+            try:
+                if not stopped:
+                    progress(line)
+            except Exception as error:  # the reporter ends a build this way, and this is not the thread to raise it in
+                stopped.append(error)
+                process.proc.terminate()
+
+        try:
+            process = library.Git(str(self.git_dir or "/")).execute(
+                command,
+                as_process=True,
+                env={"GIT_OPTIONAL_LOCKS": "0", **variables},
+                universal_newlines=True,
+                errors="surrogateescape",
+            )
+        except (OSError, library.exc.GitCommandNotFound) as error:
+            raise _no_git(error) from error
+        library.cmd.handle_process_output(process, printed.append, hear, decode_streams=False)
+        status = process.proc.wait()
+        if stopped:
+            raise stopped[0]
+        if status:
+            raise self._failure(
+                tuple(arguments), status, "\n".join(line.rstrip() for line in said[-40:] if line.strip())
+            )
+        return "".join(printed)
+
+    def _failure(self, arguments: tuple[str, ...], status: int, tail: str) -> Exception:
+        if "No space left on device" in tail:
+            return BuildError(
+                f"{self.git_dir}: no space left for what git fetched",
+                hint="free some, or set PONCHO_CACHE_DIR to a directory with more",
+            )
+        return GitFailedError(("git", *arguments), status, tail)
+
+
+def require_lfs() -> None:
+    """Raise FetchError unless git-lfs is installed."""
+    if shutil.which("git-lfs") is None:
+        raise FetchError(
+            "the spec asks for Git LFS files, and git-lfs is not installed here",
+            hint="install git-lfs (Debian: apt-get install git-lfs; conda: git-lfs), or set `lfs` to false",
+        )
+
+
+def _gitpython() -> Any:
+    """Import GitPython, which fails at import where there is no git."""
+    try:
+        import git
+    except ImportError as error:
+        raise _no_git(error) from error
+    return git
+
+
+def _no_git(error: Exception) -> FetchError:
+    return FetchError(
+        f"git cannot be run here ({' '.join(str(error).split())[:120]})",
+        hint="install git (Debian: apt-get install git)",
+    )
+
+
+def _progress(library: Any, reporter: Reporter) -> Callable[[str], None]:
+    """Return a reader of git's stderr that reports the objects received."""
+    if reporter is silent:
+        return lambda line: None
+
+    class Progress(library.RemoteProgress):  # type: ignore[misc]
+        """Turn GitPython's callbacks into events."""
+
+        def update(
+            self, op_code: int, cur_count: str | float, max_count: str | float | None = None, message: str = ""
+        ) -> None:
+            """Report received objects."""
+            if op_code & self.RECEIVING:
+                total = int(float(max_count)) if max_count else None
+                reporter(Event("progress", "data", message, done=int(float(cur_count)), total=total, unit="objects"))
+
+    handler: Callable[[str], None] = Progress().new_message_handler()
+    return handler

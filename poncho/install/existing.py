@@ -1,0 +1,107 @@
+"""An environment that exists already: is it one that can be packed, and what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from poncho._redact import strip_credentials
+from poncho.engine.conda_meta import read_records
+from poncho.engine.platforms import native_platform
+from poncho.errors import BuildError
+from poncho.install.distributions import InstalledDistribution, editable_distributions, installed_distributions
+from poncho.lock.model import Lock, LockedConda, LockedPip
+from poncho.spec import Spec, spec_digest
+
+_NOT_RECORD = frozenset({"files", "paths_data", "link", "extracted_package_dir", "package_tarball_full_path"})
+
+
+def check_prefix(prefix: Path) -> None:
+    """Raise BuildError unless ``prefix`` is the directory of a conda environment that can be read."""
+    if not prefix.is_dir():
+        raise BuildError(f"{prefix}: no such directory")
+    if (prefix / "pyvenv.cfg").is_file():
+        raise BuildError(
+            f"{prefix}: is a Python virtual environment, which needs the Python it was made with",
+            hint="list it with `pip freeze > requirements.txt` and create the package from that file",
+        )
+    meta = prefix / "conda-meta"
+    try:
+        found = meta.is_dir() and next(meta.iterdir(), None) is not None
+    except OSError as error:
+        raise BuildError(f"{meta}: cannot be read ({error.strerror})") from error
+    if not found:
+        raise BuildError(
+            f"{prefix}: is not a conda environment (it has no conda-meta)",
+            hint="name the directory of an environment, such as $CONDA_PREFIX, or a spec file",
+        )
+
+
+def describe_prefix(prefix: Path) -> tuple[Spec, Lock]:
+    """Return what a conda environment holds as an exact spec and as a lock. Reads only; nothing in the prefix is run.
+
+    Editable installs are in neither: there is nothing to fetch them from. Raises BuildError as ``check_prefix`` does.
+    """
+    check_prefix(prefix)
+    conda = tuple(sorted((_locked(record) for _, record in read_records(prefix)), key=lambda item: item.name))
+    skipped = {item.name for item in editable_distributions(prefix)}
+    pip = tuple(
+        _locked_pip(item) for item in _from_pip(prefix, installed_distributions(prefix)) if item.name not in skipped
+    )
+    python = next((item.version for item in conda if item.name == "python"), None)
+    channels = tuple(dict.fromkeys(item.channel for item in conda if item.channel))
+    spec = Spec(
+        channels=channels,
+        conda=tuple(f"{item.name}={item.version}={item.build}" for item in conda),
+        pip=tuple(item.requirement for item in pip),
+        python=python,
+        source=str(prefix),
+    )
+    platform = next((item.subdir for item in conda if item.subdir not in ("", "noarch")), native_platform())
+    lock = Lock(platform=platform, spec_digest=spec_digest(spec), channels=channels, conda=conda, pip=pip)
+    return spec, lock
+
+
+def _locked(record: Mapping[str, Any]) -> LockedConda:
+    url = strip_credentials(str(record.get("url") or ""))
+    return LockedConda(
+        name=str(record.get("name")),
+        version=str(record.get("version")),
+        build=str(record.get("build") or record.get("build_string") or ""),
+        subdir=str(record.get("subdir") or ""),
+        channel=_channel(str(record.get("channel") or ""), str(record.get("subdir") or "")),
+        url=url,
+        sha256=record.get("sha256"),
+        md5=record.get("md5"),
+        size=record.get("size"),
+        record=MappingProxyType(
+            {k: v for k, v in record.items() if k not in _NOT_RECORD and k not in ("url", "channel")}
+        ),
+    )
+
+
+def _channel(channel: str, subdir: str) -> str:
+    """Return a channel's URL without credentials and subdir; empty for one that is a directory of this machine."""
+    clean = strip_credentials(channel).rstrip("/")
+    clean = clean.removesuffix(f"/{subdir}") if subdir else clean
+    return "" if clean.startswith(("file:", "/")) or clean in ("<unknown>", "pypi") else clean
+
+
+def _from_pip(prefix: Path, installed: tuple[InstalledDistribution, ...]) -> list[InstalledDistribution]:
+    """Return the distributions that no conda package brought."""
+    root = prefix.resolve()
+    owned = {str(path) for _, record in read_records(prefix) for path in record.get("files") or ()}
+    return [item for item in installed if not _is_owned(item.metadata, root, owned)]
+
+
+def _is_owned(metadata: Path, root: Path, owned: set[str]) -> bool:
+    if not metadata.is_relative_to(root):
+        return False
+    relative = metadata.relative_to(root).as_posix()
+    return relative in owned or any(f"{relative}/{name}" in owned for name in ("METADATA", "PKG-INFO"))
+
+
+def _locked_pip(item: InstalledDistribution) -> LockedPip:
+    return LockedPip(name=item.name, version=item.version, requirement=f"{item.name}=={item.version}")

@@ -1,0 +1,63 @@
+"""Local code that a lock names by its path: a project directory, a wheel or a source archive."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from poncho.errors import BuildError
+
+# What tools leave in a project's directory, and no build reads. Version control stays: build back ends ask it for the
+# version.
+_LITTER = (
+    "__pycache__",
+    "*.pyc",
+    ".venv",
+    "venv",
+    ".tox",
+    ".nox",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "node_modules",
+)
+
+
+def local_source(requirement: str) -> Path | None:
+    """Return the path that ``requirement`` names (``/path``, ``/path[extra]``, ``name @ file:///path``), or None."""
+    if requirement.startswith("/"):
+        path = Path(requirement)
+        return path if path.exists() or not requirement.endswith("]") else Path(requirement.rpartition("[")[0])
+    try:
+        url = urlsplit(Requirement(requirement).url or "")
+    except (InvalidRequirement, ValueError):
+        return None
+    return Path(unquote(url.path)) if url.scheme == "file" else None
+
+
+def stage_local(source: Path, target: Path) -> Path:
+    """Copy local code below ``target`` and return the copy: building writes into its tree, and the user's is not ours.
+
+    Raises BuildError when the source is missing, or is neither an archive nor a project.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if source.is_file():
+            target.mkdir()
+            return Path(shutil.copy2(source, target))
+        if not source.is_dir():
+            raise BuildError(f"{source}: no such file or directory", hint="the spec names it as local code")
+        if not any((source / name).is_file() for name in ("pyproject.toml", "setup.py")):
+            raise BuildError(
+                f"{source}: is not a Python project", hint="it needs a pyproject.toml or setup.py to be built"
+            )
+        shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(*_LITTER))
+        return target
+    except shutil.Error as error:
+        first = error.args[0][0] if error.args and error.args[0] else (source, "", "")
+        raise BuildError(f"{first[0]}: cannot be copied to build it: {first[2]}") from error
+    except OSError as error:
+        raise BuildError(f"{error.filename or source}: cannot be copied to build it: {error.strerror}") from error

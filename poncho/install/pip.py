@@ -1,0 +1,165 @@
+"""Install locked pip packages into a prefix, with uv, or with pip where uv cannot be run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from packaging.utils import parse_wheel_filename
+
+from poncho._types import Event, Reporter, silent
+from poncho.engine.pip_tools import (
+    environment_for_pip,
+    environment_for_uv,
+    index_arguments_for_uv,
+    requirement_file,
+    run_tool,
+    uv_command,
+)
+from poncho.engine.process import tool_failed
+from poncho.errors import BuildError
+from poncho.install.collisions import check_collisions, conda_files
+from poncho.install.local import local_source, stage_local
+from poncho.lock.model import LockedPip
+from poncho.store import BuilderCache
+
+_STEP = "install the pip packages"
+# What a shell or the loader says of a program that cannot be run here.
+_CANNOT_RUN = (126, 127)
+
+
+def install_pip(
+    locked: Sequence[LockedPip],
+    *,
+    prefix: Path,
+    cache: BuilderCache,
+    offline: bool = False,
+    reporter: Reporter = silent,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Install exactly ``locked`` into ``prefix``, without resolving; hashes are checked where the lock has them.
+
+    Local code is built as a wheel from a copy of its tree and installed, never editable. uv links files from its cache,
+    so files of a prefix must be replaced, never written in place (as rattler's are, too). Raises BuildError with the
+    tool's own words, or when a pip package has replaced files of a conda package.
+    """
+    if not locked:
+        return
+    python = prefix / "bin" / "python"
+    if not python.exists():
+        raise BuildError("pip packages need a Python in the environment", hint='add "python" to the conda packages')
+    environ = os.environ if environ is None else environ
+    reporter(Event("start", "pip", f"{len(locked)} pip packages", done=0, total=len(locked), unit="packages"))
+    conda = conda_files(prefix)
+    with cache.scratch("pip") as work:
+        tool = _Tool(python, cache, environ, offline, work, reporter)
+        local = [(item, source) for item in locked if (source := local_source(item.requirement)) is not None]
+        remote = [item for item in locked if local_source(item.requirement) is None]
+        # pip takes a file either with hashes for all or for none.
+        for number, items in enumerate((_hashed(remote), [item for item in remote if not _is_hashed(item)])):
+            if items:
+                file = requirement_file(work / f"requirements-{number}.txt", [_line(item) for item in items])
+                tool.install(["--requirement", str(file)])
+        wheels = work / "wheels"
+        for item, source in local:
+            reporter(Event("info", "pip", f"building {item.name} from {source}"))
+            staged = stage_local(source, work / "source" / item.name)
+            if staged.suffix == ".whl":
+                wheels.mkdir(exist_ok=True)
+                staged.rename(wheels / staged.name)
+            else:
+                tool.wheel(staged, wheels)
+        if local:
+            # By name, not by path: an install from a path records that path of this machine in direct_url.json.
+            tool.install(["--no-index", "--find-links", str(wheels), *_names(wheels)])
+    check_collisions(prefix, conda, reporter)
+    reporter(Event("done", "pip", f"{len(locked)} pip packages"))
+
+
+def _is_hashed(item: LockedPip) -> bool:
+    # A repository is pinned by its commit; there is no file to hash.
+    return item.sha256 is not None and "git+" not in item.requirement
+
+
+def _hashed(items: Sequence[LockedPip]) -> list[LockedPip]:
+    return [item for item in items if _is_hashed(item)]
+
+
+def _line(item: LockedPip) -> str:
+    return f"{item.requirement} --hash=sha256:{item.sha256}" if _is_hashed(item) else item.requirement
+
+
+def _names(wheels: Path) -> list[str]:
+    parsed = [parse_wheel_filename(path.name) for path in sorted(wheels.glob("*.whl"))]
+    return [f"{name}=={version}" for name, version, _build, _tags in parsed]
+
+
+class _Tool:
+    """uv, or pip: chosen once, and changed to pip for good when uv turns out not to run here."""
+
+    def __init__(
+        self,
+        python: Path,
+        cache: BuilderCache,
+        environ: Mapping[str, str],
+        offline: bool,
+        work: Path,
+        reporter: Reporter,
+    ) -> None:
+        self._python = python
+        self._work = work
+        self._reporter = reporter
+        self._uv = uv_command()
+        self._uv_environment = environment_for_uv(environ, cache, offline=offline)
+        self._uv_arguments = index_arguments_for_uv(environ)
+        self._pip_environment = environment_for_pip(environ, cache, offline=offline)
+
+    def install(self, what: Sequence[str]) -> None:
+        """Install ``what`` (requirements or options) with nothing beside it."""
+        self._run(
+            lambda uv: [*uv, "pip", "install", "--python", str(self._python), "--no-deps", *self._indexes(what), *what],
+            lambda: [*self._pip(), "install", "--no-deps", "--no-compile", *what],
+            _STEP,
+        )
+
+    def wheel(self, source: Path, target: Path) -> None:
+        """Build ``source`` as a wheel into the directory ``target``."""
+        python = ["--python", str(self._python)]
+        self._run(
+            lambda uv: [*uv, "build", "--wheel", *python, *self._uv_arguments, "--out-dir", str(target), str(source)],
+            lambda: [*self._pip(), "wheel", "--no-deps", "--wheel-dir", str(target), str(source)],
+            f"build {source.name} as a wheel",
+        )
+
+    def _indexes(self, what: Sequence[str]) -> list[str]:
+        return [] if "--no-index" in what else self._uv_arguments
+
+    def _pip(self) -> list[str]:
+        """Return the environment's own pip; without one, the pip that PONCHO depends on."""
+        if any(self._python.parent.parent.glob("lib/python3*/site-packages/pip/__main__.py")):
+            return [str(self._python), "-m", "pip"]
+        return [sys.executable, "-m", "pip", "--python", str(self._python)]
+
+    def _run(self, with_uv: Callable[[list[str]], list[str]], with_pip: Callable[[], list[str]], step: str) -> None:
+        if self._uv is not None:
+            argv = with_uv(self._uv)
+            problem = self._try_uv(argv, step)
+            if problem is None:
+                return
+            self._uv = None
+            self._reporter(Event("warning", "pip", f"uv cannot be run here ({problem}): using pip"))
+        run_tool(with_pip(), env=self._pip_environment, step=step, cwd=self._work)
+
+    def _try_uv(self, argv: list[str], step: str) -> str | None:
+        """Run uv; return why it could not be run, None when it did its work. Its own refusals are raised."""
+        try:
+            answer = run_tool(argv, env=self._uv_environment, step=step, cwd=self._work, check=False)
+        except BuildError as error:
+            return error.message
+        if answer.returncode == 0:
+            return None
+        if answer.returncode < 0 or answer.returncode in _CANNOT_RUN:
+            return f"status {answer.returncode}"
+        raise tool_failed(argv, answer.returncode, answer.stderr.strip() or answer.stdout, step=step)

@@ -1,0 +1,108 @@
+"""Find what the package's own interpreter needs to run ``poncho/unpack.py``, by asking it.
+
+These files come first in the archive, so that a node without any Python of ours unpacks them with its own tar, and then
+lets them unpack the rest in parallel.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import subprocess
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROBE = """
+import sys
+exec(compile(sys.stdin.read(), "unpack", "exec"), {"__name__": "unpack"})
+found = ["%d.%d.%d" % sys.version_info[:3]]
+for module in list(sys.modules.values()):
+    found += [getattr(module, "__file__", None), getattr(module, "__cached__", None)]
+try:
+    with open("/proc/self/maps") as stream:
+        found += [line.split(None, 5)[5].rstrip("\\n") for line in stream if line.count("/")]
+except OSError:
+    pass
+sys.stdout.buffer.write(b"\\0".join(name.encode("utf-8", "surrogateescape") for name in found if name))
+"""
+# What a node's locale can make Python load before it runs a line.
+_CODECS = ("__init__", "aliases", "ascii", "latin_1", "iso8859_1", "iso8859_15", "utf_8")
+_NAME = re.compile(r"bin/python3\.(\d+)\Z")
+_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """The interpreter's version and the files (relative to the prefix) that it needs; no files: it cannot be used."""
+
+    version: str
+    files: frozenset[str] = frozenset()
+
+
+def find_python(files: Collection[str]) -> str | None:
+    """Return the path of the environment's Python relative to the prefix: the newest ``bin/python3.N``."""
+    found = [(int(match[1]), path) for path in files if (match := _NAME.match(path))]
+    if found:
+        return max(found)[1]
+    return next((name for name in ("bin/python3", "bin/python") if name in files), None)
+
+
+def probe(prefix: Path, python: str, script: bytes, files: Collection[str], links: Mapping[str, str]) -> Boot | None:
+    """Run the prefix's ``python`` and return what it needs; None when it does not run on this machine.
+
+    ``script`` is the text of ``unpack.py``; ``files`` and ``links`` are those of the prefix, links with their portable
+    targets.
+    """
+    command = [os.fspath(prefix / python), "-I", "-S", "-B", "-c", _PROBE]
+    try:
+        done = subprocess.run(
+            command,
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+            input=script,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    version, *names = os.fsdecode(done.stdout).split("\0")
+    major, minor = (int(part) for part in version.split(".")[:2])
+    if (major, minor) < (3, 6):
+        return Boot(version)
+    library = f"lib/python{major}.{minor}"
+    roots = [os.fspath(prefix) + "/", os.path.realpath(prefix) + "/"]
+    needed = {name[len(root) :] for name in names for root in roots if name.startswith(root)}
+    # Python finds its library by os.py and by the directory lib-dynload.
+    needed |= {f"{library}/os.py", python}
+    needed |= {f"{library}/encodings/{codec}.py" for codec in _CODECS}
+    dynload = [path for path in files if path.startswith(f"{library}/lib-dynload/")]
+    if dynload and needed.isdisjoint(dynload):
+        needed.add(min(dynload))
+    caches = {
+        path: f"{posixpath.dirname(path)}/__pycache__/{_stem(path)}.cpython-{major}{minor}.pyc" for path in needed
+    }
+    needed |= {cache for path, cache in caches.items() if path.endswith(".py")}
+    needed &= set(files)
+    if f"{library}/os.py" not in needed:
+        return Boot(version)
+    return Boot(version, frozenset(needed | _links_to(needed, links)))
+
+
+def _stem(path: str) -> str:
+    return posixpath.basename(path).rpartition(".")[0]
+
+
+def _links_to(needed: set[str], links: Mapping[str, str]) -> set[str]:
+    found: set[str] = set()
+    while True:
+        known = needed | found
+        more = {
+            path
+            for path, target in links.items()
+            if path not in known and posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) in known
+        }
+        if not more:
+            return found
+        found |= more

@@ -1,0 +1,218 @@
+"""Decide what goes into the package and in which order, before any content is read."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from poncho.errors import BuildError
+from poncho.pack import boot, editable, scrub
+from poncho.pack.layout import PLACEHOLDER
+from poncho.pack.model import Entry, PackOptions
+from poncho.pack.owners import Owners, find_owners
+from poncho.pack.pyc import source_of
+from poncho.pack.runtime_files import activation_script, runner_path, runtime_file
+from poncho.pack.transform import rule_for
+from poncho.pack.walk import walk
+
+_BOOT, _DATA, _RECORDS, _META = (0, ""), (3, ""), (4, ""), (5, "")
+_NOBODY = (2, "")
+_DATA_DIRECTORY = "poncho/data/"
+_PYTHON = re.compile(r"bin/python(?:\d(?:\.\d+)?)?t?\Z")
+# What makes a directory conda's own installation: its caches and other environments are no part of it.
+_ROOT_ONLY = frozenset({"pkgs", "envs", "conda-bld", "locks"})
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to pack. ``entries`` are in order; ``records`` (pip's RECORD files) depend on them and come after."""
+
+    entries: list[Entry]
+    records: list[Entry]
+    owners: Owners
+    boot: boot.Boot | None
+    prefixes: tuple[str, ...]
+    pythons: frozenset[str]
+    dropped: set[str]
+    warnings: list[str]
+
+
+def make_plan(prefix: Path, output: Path, data: Path | None, options: PackOptions) -> Plan:
+    """List, classify and sort everything. Raises BuildError for what cannot be packed."""
+    prefixes = spellings(prefix, options.build_prefixes)
+    _refuse_outside_interpreter(prefix, prefixes)
+    private: list[str] = []
+    tree = walk(prefix, prefixes, _leave_out(prefix, output, data is not None, private))
+    warnings = tree.warnings
+    warnings += [f"{path}: left out, it may hold credentials" for path in private]
+    by_path = {entry.path: entry for entry in tree.entries}
+    files = {path for path, entry in by_path.items() if entry.source is not None}
+    owners = find_owners(prefix, dict.fromkeys(files))
+    dropped = set(private) | _without_editables(prefix, prefixes, files, owners, by_path, options, warnings)
+    if "conda-meta/history" in by_path or any(path.startswith("conda-meta/") for path in files):
+        # conda knows an environment by this file; what was typed to make it stays here.
+        by_path["conda-meta/history"] = Entry("conda-meta/history", data=b"")
+    if (prefix / "poncho/relocation").is_file():
+        prefixes = (*prefixes, PLACEHOLDER)
+    _add_python_names(by_path)
+    booted = _add_boot(prefix, files, by_path)
+    pythons = frozenset(path[4:] for path in by_path if _PYTHON.match(path))
+    for entry in by_path.values():
+        _classify(entry, owners, booted)
+    entries = list(by_path.values())
+    if data is not None:
+        more = walk(data, (os.fspath(data.absolute()),), lambda path: False, below=_DATA_DIRECTORY)
+        warnings += more.warnings
+        for entry in more.entries:
+            rule_for(entry, {})
+            entry.group = _DATA
+        entries += more.entries
+    records = sorted((entry for entry in entries if entry.rule == "record"), key=_order)
+    entries = sorted((entry for entry in entries if entry.rule != "record"), key=_order)
+    return Plan(entries, records, owners, booted, prefixes, pythons, dropped, warnings)
+
+
+def spellings(prefix: Path, more: Iterable[str]) -> tuple[str, ...]:
+    """Return every absolute path that stands for the prefix: as given, with links resolved, and ``more``."""
+    given = [os.path.abspath(prefix), os.path.realpath(prefix), *(os.path.normpath(path) for path in more)]
+    return tuple(dict.fromkeys(path for path in given if path != "/"))
+
+
+def added_members(spec: bytes, lock: bytes, env: bytes) -> list[Entry]:
+    """Return the members that PONCHO adds, apart from those that are known only at the end."""
+    scripts = {f"bin/{name}": runtime_file(name) for name in ("conda-unpack", "run_in_env")}
+    scripts["bin/poncho_package_run"] = runner_path().read_bytes()
+    plain = {f"bin/{name}": activation_script(name) for name in ("activate", "deactivate", "activate.fish")}
+    plain["conda_spec.yml"] = spec
+    plain["poncho/lock.json"] = lock
+    plain["poncho/env.sh"] = env
+    plain["poncho/relocate.py"] = runtime_file("relocate.py")
+    made = [made_entry(path, content, mode=0o755) for path, content in scripts.items()]
+    return made + [made_entry(path, content) for path, content in plain.items()]
+
+
+def made_entry(path: str, data: bytes, *, mode: int = 0o644) -> Entry:
+    """Return an entry of PONCHO's own with content from memory."""
+    return Entry(path, data=data, size=len(data), mode=mode, group=_META)
+
+
+def _leave_out(prefix: Path, output: Path, has_data: bool, private: list[str]) -> Callable[[str], bool]:
+    target = os.path.realpath(output)
+    base = os.path.realpath(prefix)
+    own = {target[len(base) + 1 :]} if target.startswith(base + "/") else set()
+    is_root = (prefix / "condabin").is_dir() and (prefix / "pkgs/urls.txt").is_file()
+
+    def leave_out(path: str) -> bool:
+        name = posixpath.basename(path)
+        if name in scrub.PRIVATE_NAMES:
+            private.append(path)
+            return True
+        if path in own or name in scrub.INSTALLER_NOTES or (is_root and path in _ROOT_ONLY):
+            return True
+        # A package that was unpacked brings these itself, new; only its data stay, unless there are others.
+        return path.startswith("poncho/") and (has_data or not (path + "/").startswith(_DATA_DIRECTORY))
+
+    return leave_out
+
+
+def _refuse_outside_interpreter(prefix: Path, prefixes: tuple[str, ...]) -> None:
+    try:
+        text = (prefix / "pyvenv.cfg").read_text("utf-8", "surrogateescape")
+    except OSError:
+        return
+    for line in text.splitlines():
+        key, _, home = line.partition("=")
+        home = home.strip()
+        if key.strip() == "home" and not any((home + "/").startswith(known + "/") for known in prefixes):
+            raise BuildError(
+                f"{prefix}: is a virtual environment; its interpreter lies outside of it, in {home}",
+                hint="make the package from a spec or a requirements file, or from a conda environment",
+            )
+
+
+def _without_editables(
+    prefix: Path,
+    prefixes: tuple[str, ...],
+    files: set[str],
+    owners: Owners,
+    by_path: dict[str, Entry],
+    options: PackOptions,
+    warnings: list[str],
+) -> set[str]:
+    found = editable.find(prefix, prefixes, files, owners.distributions)
+    warnings += [f"{line}: lies outside of the environment and does not travel" for line in found.outside]
+    if not found.found:
+        return set()
+    listed = ", ".join(f"{name} ({where})" for name, where in sorted(found.found.items()))
+    if not options.ignore_editable:
+        raise BuildError(
+            f"editable installs cannot travel, their code lies outside of the environment: {listed}",
+            hint="install them without -e, or leave them out with --ignore-editable-packages",
+            context={"editable": sorted(found.found)},
+        )
+    warnings.append(f"editable installs are left out: {listed}")
+    directories = tuple(path for path in found.files if path.endswith("/"))
+    gone = {path for path in files if path in found.files or path.startswith(directories or ("\0",))}
+    gone |= {path for path in files if (source := source_of(path)) is not None and source in gone}
+    for path in gone:
+        del by_path[path]
+    for path, content in found.rewritten.items():
+        by_path[path] = Entry(path, data=content, size=len(content))
+    owners.packages[:] = [p for p in owners.packages if editable.normalise(p.name) not in found.found]
+    return gone
+
+
+def _add_python_names(by_path: dict[str, Entry]) -> None:
+    python = boot.find_python({path for path in by_path if path.startswith("bin/")})
+    for name in ("bin/python", "bin/python3") if python else ():
+        if name not in by_path and python is not None:
+            by_path[name] = Entry(name, link=posixpath.basename(python), mode=0o777)
+
+
+def _add_boot(prefix: Path, files: set[str], by_path: dict[str, Entry]) -> boot.Boot | None:
+    script = runtime_file("unpack.py")
+    by_path["poncho/unpack.py"] = made_entry("poncho/unpack.py", script)
+    python = boot.find_python(files)
+    if python is None:
+        return None
+    links = {path: entry.link for path, entry in by_path.items() if entry.link is not None}
+    return boot.probe(prefix, python, script, files, links)
+
+
+def _classify(entry: Entry, owners: Owners, booted: boot.Boot | None) -> None:
+    if entry.source is not None:
+        rule_for(entry, owners.placeholders)
+    if booted is not None and booted.files and (entry.path in booted.files or entry.path == "poncho/unpack.py"):
+        entry.group = _BOOT
+    elif entry.path.startswith(_DATA_DIRECTORY):
+        entry.group = _DATA
+    elif entry.rule == "record":
+        entry.group = _RECORDS
+    elif entry.group != _META:
+        source = source_of(entry.path)
+        entry.group = owners.groups.get(entry.path) or owners.groups.get(source or "") or _NOBODY
+
+
+def _order(entry: Entry) -> tuple[tuple[int, str], str, bool, str]:
+    # A compiled file follows its source: both are needed to look at it.
+    source = source_of(entry.path)
+    return entry.group, source or entry.path, source is not None, entry.path
+
+
+def check_variables(prefix: Path, data: Path | None, variables: Mapping[str, str]) -> None:
+    """Raise BuildError for a variable that points to nothing in the package or out of it."""
+    for name, path in variables.items():
+        parts = path.strip("/").split("/")
+        if ".." in parts or "\0" in path or path.startswith("/"):
+            raise BuildError(f"{name}: {path} leads out of the package", hint="give a path relative to its root")
+        inside = path.strip("/")
+        if data is not None and (inside + "/").startswith(_DATA_DIRECTORY):
+            where = data / inside[len(_DATA_DIRECTORY) :]
+        else:
+            where = prefix / inside
+        if not os.path.lexists(where):
+            raise BuildError(f"{name}: there is no {path} to point to", context={"variable": name})

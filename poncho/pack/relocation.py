@@ -1,0 +1,96 @@
+"""Relocation records: where the placeholder is, and what the bytes must be (``docs/format.md``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from poncho.errors import BuildError
+from poncho.pack.layout import PLACEHOLDER, PLACEHOLDER_BYTES
+from poncho.pack.model import Member, Slot
+from poncho.pack.search import occurrences
+
+_NUL = 0
+
+
+def binary_slots(data: bytes, needles: Sequence[bytes], length: int) -> tuple[Slot, ...] | None:
+    """Return the slots of conda's binary placeholders in ``data``; None when a hit does not look like conda's work.
+
+    conda replaces a placeholder of ``length`` bytes inside a C string and adds as many NULs after the string as it
+    became shorter (conda/core/portability.py). So n prefixes in one string leave n * (length - len(prefix)) NULs
+    behind it.
+    """
+    slots: list[Slot] = []
+    end = -1
+    for offset, _ in occurrences(data, needles):
+        if offset < end:
+            continue
+        end = data.find(b"\0", offset)
+        if end < 0:
+            return None
+        text = data[offset:end]
+        hits = list(occurrences(text, needles))
+        spare = sum(length - len(found) for _, found in hits)
+        size = len(text) + 1 + spare
+        if spare < 0 or data[end : offset + size] != bytes(spare + 1):
+            return None
+        slots.append(Slot(offset, size, _template(text, hits)))
+    return tuple(slots)
+
+
+def _template(text: bytes, hits: Iterable[tuple[int, bytes]]) -> bytes:
+    parts = []
+    done = 0
+    for at, needle in hits:
+        parts += [text[done:at], PLACEHOLDER_BYTES]
+        done = at + len(needle)
+    return b"".join((*parts, text[done:]))
+
+
+def with_placeholders(data: bytes, slots: Iterable[Slot], length: int) -> bytes:
+    """Return ``data`` with a placeholder of ``length`` bytes in every slot: it no longer depends on the prefix."""
+    filler = PLACEHOLDER_BYTES[:length]
+    parts = []
+    done = 0
+    for slot in slots:
+        text = slot.template.replace(PLACEHOLDER_BYTES, filler)
+        parts += [data[done : slot.offset], text.ljust(slot.size, b"\0")]
+        done = slot.offset + slot.size
+    return b"".join((*parts, data[done:]))
+
+
+def records(members: Iterable[Member]) -> tuple[bytes, list[tuple[str, Member]]]:
+    """Return the content of ``poncho/relocation`` (empty when nothing needs it) and the templates as (path, member).
+
+    Raises BuildError for a file whose path cannot be written into a record.
+    """
+    lines: list[bytes] = []
+    templates: list[tuple[str, Member]] = []
+    for member in sorted((m for m in members if m.text is not None or m.slots), key=lambda m: m.path):
+        if "\t" in member.path or "\n" in member.path:
+            raise BuildError(
+                f"{member.path!r}: holds the environment's own path, and its name has a tab or newline",
+                hint="rename the file, or take the path out of it",
+            )
+        path = os.fsencode(member.path)
+        if member.text is not None:
+            templates.append((f"poncho/templates/{len(templates) + 1}", member))
+            lines.append(b"text\t%d\t%b" % (len(templates), path))
+        lines += [b"binary\t%d\t%d\t%b\t%b" % (s.offset, s.size, escape(s.template), path) for s in member.slots]
+    if not lines:
+        return b"", []
+    head = [b"poncho-relocation 1", b"placeholder\t" + PLACEHOLDER.encode()]
+    return b"\n".join(head + lines) + b"\n", templates
+
+
+def escape(text: bytes) -> bytes:
+    r"""Return ``text`` with ``\``, tab and newline as ``\\``, ``\t`` and ``\n``."""
+    return text.replace(b"\\", b"\\\\").replace(b"\t", b"\\t").replace(b"\n", b"\\n")
+
+
+def unescape(text: bytes) -> bytes:
+    """Undo ``escape``."""
+    if b"\\" not in text:
+        return text
+    parts = text.split(b"\\\\")
+    return b"\\".join(part.replace(b"\\t", b"\t").replace(b"\\n", b"\n") for part in parts)

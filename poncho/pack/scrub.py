@@ -1,0 +1,94 @@
+"""Keep credentials and paths of the build machine out of the package, file by file of the kinds that hold them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from poncho._redact import strip_credentials
+
+# Files whose purpose is to hold credentials or settings of a person or a machine.
+PRIVATE_NAMES = frozenset(
+    {".condarc", "condarc", "pip.conf", ".netrc", "_netrc", ".pypirc", ".git-credentials", ".condatoken"}
+)
+# Notes of installers about themselves: times and cache paths, of no use in the environment.
+INSTALLER_NOTES = frozenset({"uv_cache.json", "uv_build.json"})
+
+_LOCAL_KEYS = ("extracted_package_dir", "package_tarball_full_path")
+_GIT_SECRET = re.compile(
+    rb"(?im)^[ \t]*(?:extraheader|helper|password|cookiefile|sslkey|sslcert|proxy)[ \t]*=.*(?:\n|\Z)"
+)
+
+
+def conda_record(data: bytes) -> bytes:
+    """Return a conda-meta record without credentials, local paths, and hashes of files that depend on the prefix.
+
+    A record that is no JSON object is returned empty: nobody could use it.
+    """
+    try:
+        record = json.loads(data)
+    except ValueError:
+        return b"{}\n"
+    if not isinstance(record, dict):
+        return b"{}\n"
+    for key in _LOCAL_KEYS:
+        record.pop(key, None)
+    record = _strip(record)
+    if str(record.get("url", "")).startswith("file:"):
+        name = str(record.get("fn") or str(record["url"]).rsplit("/", 1)[-1])
+        record["url"] = f"file:///{record.get('subdir', 'noarch')}/{name}"
+    if _is_local(record.get("channel")):
+        record["channel"] = "local"
+    if isinstance(record.get("link"), dict):
+        record["link"] = {"source": "", "type": 1}
+    for key in ("requested_spec", "requested_specs"):
+        record[key] = _without_local(record[key]) if key in record else None
+        if not record[key]:
+            del record[key]
+    paths = record.get("paths_data")
+    for path in paths.get("paths", ()) if isinstance(paths, dict) else ():
+        if isinstance(path, dict) and "prefix_placeholder" in path:
+            path.pop("sha256_in_prefix", None)
+    return (json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def direct_url(data: bytes) -> bytes | None:
+    """Return pip's ``direct_url.json`` (PEP 610) without credentials; None when it names a place on this machine."""
+    try:
+        record = json.loads(data)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or _is_local(record.get("url")):
+        return None
+    return (json.dumps(_strip(record), sort_keys=True) + "\n").encode()
+
+
+def git_file(data: bytes) -> bytes:
+    """Return a text file from inside ``.git`` without credentials."""
+    if b"\0" in data:
+        return data
+    text = _GIT_SECRET.sub(b"", data).decode("utf-8", "surrogateescape")
+    return strip_credentials(text).encode("utf-8", "surrogateescape")
+
+
+def _strip(value: Any) -> Any:
+    if isinstance(value, str):
+        return strip_credentials(value) if "/" in value else value
+    if isinstance(value, dict):
+        return {key: _strip(item) for key, item in value.items()}
+    return [_strip(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_local(value: object) -> bool:
+    return isinstance(value, str) and (value.startswith(("file:", "/")) or value == "")
+
+
+def _without_local(value: Any) -> Any:
+    if isinstance(value, list):
+        return [item for item in value if not _names_a_path(item)]
+    return None if _names_a_path(value) else value
+
+
+def _names_a_path(value: object) -> bool:
+    return isinstance(value, str) and ("file:" in value or value.startswith("/") or "[url=" in value)

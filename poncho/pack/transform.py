@@ -1,0 +1,145 @@
+"""Turn what a file of the prefix holds into what is packed: the one place that decides about a file's content."""
+
+from __future__ import annotations
+
+import posixpath
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from poncho._redact import strip_credentials
+from poncho.pack import elf, pyc, relocation, runpath, scrub, search, shebang
+from poncho.pack.layout import PLACEHOLDER_BYTES
+from poncho.pack.model import Entry, Findings, Slot
+
+_HEAD = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes to pack; ``text``: they are a template; ``slots`` for a binary; ``changed``: not the prefix's own."""
+
+    data: bytes
+    text: bool = False
+    slots: tuple[Slot, ...] = ()
+    changed: bool = False
+
+
+class Transformer:
+    """Knows the prefix's spellings and the names of its interpreters. Safe to use from several threads."""
+
+    def __init__(self, needles: Sequence[bytes], pythons: frozenset[str]) -> None:
+        self.needles = tuple(needles)
+        self.pythons = pythons
+        self._patching = threading.Lock()
+
+    def content(
+        self, entry: Entry, data: bytes, source: tuple[bytes, int] | None, findings: Findings
+    ) -> Content | None:
+        """Return what to pack for ``entry`` whose file holds ``data``; None to leave it out.
+
+        ``source`` is the content and time of the source that a ``.pyc`` was made from.
+        """
+        if entry.rule == "pyc":
+            made = source and pyc.portable(data, pyc.source_of(entry.path) or "", *source, self.needles)
+            return Content(made, changed=made is not data) if made else None
+        if entry.rule == "script":
+            interpreter = shebang.find_interpreter(data, self.needles, self.pythons)
+            script = shebang.relocatable(data, interpreter) if interpreter else None
+            if script is not None:
+                return self._plain(entry, script, findings, changed=True)
+        elif entry.rule == "conda-meta":
+            return self._plain(entry, scrub.conda_record(data), findings, changed=True)
+        elif entry.rule == "direct-url":
+            made = data if search.holds(data, self.needles) else scrub.direct_url(data)
+            return self._plain(entry, made, findings, changed=made != data) if made is not None else None
+        elif entry.rule == "git":
+            made = scrub.git_file(data)
+            return self._plain(entry, made, findings, changed=made != data)
+        elif entry.rule == "binary" and b"\0" in data:
+            slots = relocation.binary_slots(data, self.needles, entry.slot)
+            if slots is not None:
+                self.look_at_elf(elf.of_bytes(data), findings)
+                made = relocation.with_placeholders(data, slots, entry.slot) if slots else data
+                return Content(made, slots=slots, changed=bool(slots))
+        return self._plain(entry, data, findings)
+
+    def _plain(self, entry: Entry, data: bytes, findings: Findings, *, changed: bool = False) -> Content:
+        found = elf.of_bytes(data) if data[:4] == elf.MAGIC else None
+        self.look_at_elf(found, findings)
+        if not any(search.contains(data, needle) for needle in self.needles):
+            return Content(data, changed=changed)
+        if found is not None:
+            data, changed = self._relative_runpath(entry, data, found)
+        if not search.holds(data, self.needles):
+            return Content(data, changed=changed)
+        if b"\0" in data[: 1 << 20]:
+            findings.leaks.append(entry.path)
+            return Content(data, changed=changed)
+        return Content(search.replace(data, self.needles, PLACEHOLDER_BYTES), text=True, changed=True)
+
+    def _relative_runpath(self, entry: Entry, data: bytes, found: elf.Elf) -> tuple[bytes, bool]:
+        wanted = runpath.relative_runpath(found.runpath, entry.path, self.needles)
+        if wanted is None:
+            return data, False
+        with self._patching:
+            made = runpath.set_runpath(data, wanted)
+        return (data, False) if made is None else (made, True)
+
+    def look_at_elf(self, found: elf.Elf | None, findings: Findings) -> None:
+        """Count what an ELF file needs of the node."""
+        if found is not None and found.platform:
+            findings.machines[found.platform] = findings.machines.get(found.platform, 0) + 1
+            findings.glibc = max(findings.glibc, found.glibc)
+
+    def must_load(self, entry: Entry, read: elf.Reader, findings: Findings) -> bool:
+        """Tell whether a large file's content may change, so that it must be in memory; else it can be streamed.
+
+        ``read`` gives (offset, size) of the file. A text is searched for the prefix here.
+        """
+        if entry.rule:
+            return True
+        head = read(0, _HEAD)
+        if head[:4] == elf.MAGIC:
+            found = elf.read(read)
+            if found is not None and runpath.relative_runpath(found.runpath, entry.path, self.needles) is not None:
+                return True
+            self.look_at_elf(found, findings)
+            return False
+        if b"\0" in head:
+            return False
+        step, overlap = 4 << 20, max(map(len, self.needles), default=0)
+        return any(
+            search.contains(piece, needle)
+            for at in range(0, entry.size, step)
+            for piece in (read(at, step + overlap),)
+            for needle in self.needles
+        )
+
+    def leaks(self, piece: bytes) -> bool:
+        """Tell whether a piece of a streamed file holds the prefix."""
+        return search.holds(piece, self.needles)
+
+
+def rule_for(entry: Entry, placeholders: dict[str, int]) -> None:
+    """Set the treatment that an entry's name asks for."""
+    directory, name = posixpath.split(entry.path)
+    if entry.path in placeholders:
+        entry.rule, entry.slot = "binary", placeholders[entry.path]
+    elif name.endswith(".pyc"):
+        entry.rule = "pyc"
+    elif directory == "bin":
+        entry.rule = "script"
+    elif directory == "conda-meta" and name.endswith(".json"):
+        entry.rule = "conda-meta"
+    elif name == "direct_url.json":
+        entry.rule = "direct-url"
+    elif name == "RECORD" and directory.endswith(".dist-info"):
+        entry.rule = "record"
+    elif name == ".gitmodules" or ("/.git/" in f"/{entry.path}" and "/.git/objects/" not in f"/{entry.path}"):
+        entry.rule = "git"
+
+
+def without_credentials(text: str) -> bytes:
+    """Return a spec's or lock's text as it may travel."""
+    return strip_credentials(text).encode("utf-8", "surrogateescape")

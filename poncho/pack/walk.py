@@ -1,0 +1,122 @@
+"""List what lies in a prefix, without touching it: files, portable links, empty directories."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poncho.errors import BuildError
+from poncho.pack.model import Entry
+
+
+@dataclass(slots=True)
+class Tree:
+    """What a walk found; ``warnings`` says what is left out or changed."""
+
+    entries: list[Entry] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def walk(root: Path, prefixes: Sequence[str], leave_out: Callable[[str], bool], *, below: str = "") -> Tree:
+    """Walk ``root`` and return its entries with paths relative to the package's root (``below`` is put before them).
+
+    ``prefixes`` are the absolute spellings of the root: absolute links into them become relative. A link that leaves
+    the root is packed as the file that it leads to; one that leads to no file is left out with a warning.
+    ``leave_out`` is asked for each path relative to ``root``; a directory that it names is not entered. Raises
+    BuildError when something cannot be read.
+    """
+    tree = Tree()
+    try:
+        _directory(str(root), "", below, prefixes, leave_out, tree)
+    except OSError as error:
+        raise cannot_read(error.filename or str(root), error) from error
+    return tree
+
+
+def cannot_read(path: str, error: OSError) -> BuildError:
+    """Return the error that names a file of the environment that cannot be read."""
+    return BuildError(
+        f"{path}: cannot be read ({error.strerror})",
+        hint="every file of the environment must be readable to be packed",
+        context={"path": path},
+    )
+
+
+def _directory(
+    root: str, relative: str, below: str, prefixes: Sequence[str], leave_out: Callable[[str], bool], tree: Tree
+) -> None:
+    with os.scandir(f"{root}/{relative}" if relative else root) as found:
+        children = list(found)
+    for child in children:
+        inside = f"{relative}/{child.name}" if relative else child.name
+        if leave_out(inside):
+            continue
+        info = child.stat(follow_symlinks=False)
+        kind = stat.S_IFMT(info.st_mode)
+        path = below + inside
+        if kind == stat.S_IFREG:
+            tree.entries.append(_file(path, child.path, info))
+        elif kind == stat.S_IFDIR:
+            _directory(root, inside, below, prefixes, leave_out, tree)
+        elif kind == stat.S_IFLNK:
+            _link(root, inside, path, child.path, prefixes, tree)
+        else:
+            tree.warnings.append(f"{path}: left out, it is a socket, pipe or device")
+    if not children and relative and not relative.endswith("__pycache__"):
+        tree.entries.append(Entry(below + relative, directory=True, mode=0o755))
+
+
+def _file(path: str, source: str, info: os.stat_result) -> Entry:
+    mode = 0o755 if info.st_mode & 0o111 else 0o644
+    return Entry(path, source=source, size=info.st_size, mode=mode, mtime=int(info.st_mtime))
+
+
+def _link(root: str, inside: str, path: str, source: str, prefixes: Sequence[str], tree: Tree) -> None:
+    target = os.readlink(source)
+    if ".." in _inner(target):
+        # What x/.. means depends on whether x is a link.
+        target = os.path.realpath(source)
+    portable = portable_target(inside, target, prefixes)
+    if portable is not None:
+        tree.entries.append(Entry(path, link=portable, mode=0o777))
+        return
+    try:
+        info = os.stat(source)
+    except OSError:
+        tree.warnings.append(f"{path}: left out, a link to {target} outside of the environment, where nothing is")
+        return
+    if stat.S_ISREG(info.st_mode):
+        tree.entries.append(_file(path, source, info))
+        tree.warnings.append(f"{path}: packed as a file, it is a link to {target} outside of the environment")
+    else:
+        tree.warnings.append(f"{path}: left out, a link to {target} outside of the environment")
+
+
+def portable_target(path: str, target: str, prefixes: Sequence[str]) -> str | None:
+    """Return what the link at ``path`` (relative to the root) must say to be portable; None when it leaves the root."""
+    directory = posixpath.dirname(path)
+    if target.startswith("/"):
+        for prefix in prefixes:
+            plain = posixpath.normpath(target)
+            if plain == prefix or plain.startswith(prefix + "/"):
+                return posixpath.relpath(plain[len(prefix) :].lstrip("/") or ".", directory or ".")
+        return None
+    if ".." not in _inner(target):
+        up = sum(part == ".." for part in target.split("/"))
+        if up <= (directory.count("/") + 1 if directory else 0):
+            return target
+    # It goes out, but perhaps in again (../../env/lib), or turns back halfway (lib/x/../y).
+    plain = posixpath.normpath(posixpath.join(prefixes[0], directory, target))
+    return portable_target(path, plain, prefixes)
+
+
+def _inner(target: str) -> list[str]:
+    """Return the parts of a relative target from the first that is not ``..`` on."""
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    while parts and parts[0] == "..":
+        del parts[0]
+    return parts

@@ -1,0 +1,156 @@
+"""Turn a spec's conda part into a solve, and the solution into lock entries."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from poncho._types import Reporter, silent
+from poncho.engine import CondaEngine, SolveRequest
+from poncho.errors import ResolveError
+from poncho.lock.model import LockedConda
+from poncho.spec import Spec
+
+_NAME = re.compile(r"(?:.*::)?\s*(?P<name>[A-Za-z0-9_.-]+)(?P<rest>.*)", re.DOTALL)
+
+
+class LocalBase(Protocol):
+    """A local channel that holds this machine's interpreter as the conda package ``python``."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def python_version(self) -> str: ...
+
+
+def resolve_conda(
+    spec: Spec,
+    *,
+    engine: CondaEngine,
+    platform: str,
+    base: LocalBase | None = None,
+    extra_channels: Iterable[str] = (),
+    virtual_packages: tuple[str, ...] | None = None,
+    offline: bool = False,
+    reporter: Reporter = silent,
+) -> tuple[LockedConda, ...]:
+    """Return the conda packages that satisfy ``spec`` on ``platform`` (a conda subdir), sorted by name.
+
+    A spec that names no channel is solved against ``base`` alone. ``extra_channels`` come after the spec's own.
+    ``pinned`` versions hold for a package if it is chosen. pip packages bring Python and pip with them. Raises
+    ResolveError (nothing satisfies the spec; a conda package without a channel to take it from), FetchError (a
+    channel cannot be read).
+    """
+    channels = (*spec.channels, *extra_channels)
+    if not channels and not spec.names_a_channel:
+        if base is None:
+            raise ResolveError("the spec names no conda channel", hint='add "channels": ["conda-forge"] to it')
+        channels, specs = (base.url,), _local_specs(spec, base, platform)
+    else:
+        specs = conda_specs(spec)
+    if not specs:
+        return ()
+    request = SolveRequest(
+        channels=channels,
+        specs=specs,
+        platform=platform,
+        constraints=tuple(pinned_constraints(spec)),
+        virtual_packages=virtual_packages,
+        offline=offline,
+    )
+    return engine.solve(request, reporter=reporter)
+
+
+def conda_specs(spec: Spec) -> tuple[str, ...]:
+    """Return the match specs to solve: the spec's own, and the Python and pip that the rest of it implies."""
+    specs = list(spec.conda)
+    names = {package_name(match) for match in specs}
+    if "python" not in names and (spec.python or spec.pip):
+        specs.append(python_match_spec(spec.python))
+    elif spec.python:
+        # Both hold: `"python": "3.11"` beside a bare `python` among the dependencies.
+        specs.append(python_match_spec(spec.python))
+    if spec.pip and "pip" not in names:
+        specs.append("pip")
+    return tuple(dict.fromkeys(specs))
+
+
+def pinned_constraints(spec: Spec) -> list[str]:
+    """Return ``pinned`` as match specs: ``name ==version``, or ``name ==version build`` of ``version=build``."""
+    return [
+        f"{name} =={version.lstrip('=')} {build}".rstrip()
+        for name, (version, _, build) in ((name, pin.lstrip("=").partition("=")) for name, pin in spec.pinned.items())
+    ]
+
+
+def python_match_spec(python: str | None) -> str:
+    """Return the match spec of a spec's ``python``: ``3.11`` is any 3.11 (conda's fuzzy match), a range is itself."""
+    if not python:
+        return "python"
+    return f"python ={python.removesuffix('.*')}" if python[0].isdigit() else f"python {python.replace(' ', '')}"
+
+
+def wanted_python(spec: Spec) -> str | None:
+    """Return the Python version or range that the spec asks for, in whichever of its places, or None."""
+    if spec.python:
+        return spec.python
+    if "python" in spec.pinned:
+        return spec.pinned["python"].lstrip("=").partition("=")[0]
+    for match in spec.conda:
+        if package_name(match) == "python" and (version := _version_part(match)):
+            return version
+    return None
+
+
+def package_name(match: str) -> str:
+    """Return the package name of a match spec, in lower case: ``root`` of ``conda-forge::root>=6``."""
+    found = _NAME.match(match)
+    return found["name"].lower() if found else match
+
+
+def _version_part(match: str) -> str:
+    """Return the version of a match spec without its build: ``=3.11`` of ``python=3.11=h12``."""
+    found = _NAME.match(match)
+    rest = found["rest"].partition("[")[0].strip() if found else ""
+    if rest.startswith("=") and not rest.startswith("=="):
+        return "=" + rest[1:].partition("=")[0].strip()
+    return rest.split(" ")[0] if rest[:1].isdigit() else rest.replace(" ", "")
+
+
+def _local_specs(spec: Spec, base: LocalBase, platform: str) -> tuple[str, ...]:
+    """Return what to take from this machine's channel, or raise ResolveError for what it does not have.
+
+    Which interpreter that channel holds was chosen by ``wanted_python``; builds named in the spec are those of another
+    channel's, and mean nothing here.
+    """
+    available = _names_in_local_channel(base.url, platform)
+    missing = [match for match in spec.conda if package_name(match) not in available | {"python", "pip"}]
+    if missing:
+        raise ResolveError(
+            f"the spec asks for conda packages but names no channel to take them from: {', '.join(missing)}",
+            hint='add "channels": ["conda-forge"], or move them to "pip"',
+            context={"missing": " ".join(missing)},
+        )
+    names = ["python", *(package_name(match) for match in spec.conda)]
+    if spec.pip:
+        names.append("pip")
+    # A base without pip is enough: uv, or our own pip, installs into it.
+    return tuple(name for name in dict.fromkeys(names) if name == "python" or name in available)
+
+
+def _names_in_local_channel(url: str, platform: str) -> set[str]:
+    root = Path(unquote(urlsplit(url).path))
+    names: set[str] = set()
+    for subdir in (platform, "noarch"):
+        try:
+            repodata = json.loads((root / subdir / "repodata.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        for section in ("packages", "packages.conda"):
+            names.update(record["name"] for record in repodata.get(section, {}).values())
+    return names

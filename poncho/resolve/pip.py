@@ -1,0 +1,144 @@
+"""Turn a spec's pip requirements into lock entries: by uv, or by pip where there is no uv.
+
+Both ask the environment's own interpreter what it has. What conda installed stays: its distributions are constraints,
+so a requirement that wants another version is an error that names both sides, never a silent replacement.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from poncho._types import Event, Reporter, silent
+from poncho.engine.pip_tools import clean_environment, pip_command, run_tool, uv_command
+from poncho.errors import BuildError, FetchError, PonchoError, ResolveError
+from poncho.lock.model import LockedPip
+from poncho.resolve.pip_with_pip import resolve_with_pip
+from poncho.resolve.pip_with_uv import resolve_with_uv
+from poncho.spec.requirements import absolute_local, is_local
+from poncho.store import BuilderCache
+
+_NETWORK_WORDS = (
+    "failed to fetch", "error sending request", "network was disabled", "connection", "name resolution", "timed out",
+    "could not find a version that satisfies the requirement setuptools (from versions: none)",
+)  # fmt: skip
+_FAILED = (BuildError, ResolveError)
+
+
+def resolve_pip(
+    requirements: Iterable[str],
+    *,
+    python: Path,
+    constraints: Mapping[str, str] | None = None,
+    offline: bool = False,
+    cache: BuilderCache,
+    reporter: Reporter = silent,
+    root: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[LockedPip, ...]:
+    """Return what has to be installed so that the environment of ``python`` satisfies ``requirements``, sorted by name.
+
+    ``requirements`` are PEP 508, URLs, VCS URLs or local paths (relative to ``root``, default the current directory).
+    ``constraints`` (name → version) must stay as they are; None means every distribution that ``python`` has. A name
+    that it does not have is left out: a conda package's name need not be that of a distribution (conda's ``yaml`` is
+    a C library).
+
+    Raises ResolveError with the resolver's own words (naming what conda installed when that is in the way),
+    FetchError when an index cannot be read, BuildError when there is neither uv nor pip.
+    """
+    environ = os.environ if environ is None else environ
+    lines = [requirement_line(text, root or Path.cwd()) for text in requirements]
+    if not lines:
+        return ()
+    installed = installed_distributions(python, environ)
+    wanted = installed if constraints is None else {canonicalize_name(name) for name in constraints}
+    keep = {name: version for name, version in installed.items() if name in wanted}
+    uv = uv_command()
+    reporter(Event("start", "pip", f"{len(lines)} pip requirements, with {'uv' if uv else 'pip'}"))
+    try:
+        if uv:
+            found = resolve_with_uv(uv, lines, python, keep, offline=offline, cache=cache, environ=environ)
+        else:
+            pip = pip_command(python, environ)
+            found = resolve_with_pip(pip, lines, keep, offline=offline, cache=cache, environ=environ)
+    except _FAILED as error:
+        raise explain(error, keep) from error
+    locked = tuple(sorted(found, key=lambda one: canonicalize_name(one.name)))
+    reporter(Event("done", "pip", f"{len(locked)} pip packages", done=len(locked), unit="packages"))
+    return locked
+
+
+def requirement_line(text: str, root: Path) -> str:
+    """Return a requirement as a line of a requirements file; a local path becomes a ``file://`` URL, extras kept.
+
+    Raises ResolveError when there is nothing at a local path.
+    """
+    if not is_local(text):
+        return text
+    absolute = absolute_local(text, root)
+    path, bracket, extras = absolute.partition("[") if absolute.endswith("]") else (absolute, "", "")
+    if not Path(path).exists():
+        raise ResolveError(f"{text}: no such file or directory", hint=f"looked for {path}")
+    return Path(path).as_uri() + bracket + extras
+
+
+def installed_distributions(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return name → version of every distribution in the environment of ``python``; names are canonical (PEP 503)."""
+    code = "import sysconfig as s; print(s.get_path('purelib'), s.get_path('platlib'), sep=chr(10))"
+    done = run_tool([str(python), "-I", "-c", code], env=clean_environment(environ), step=f"run {python}")
+    found: dict[str, str] = {}
+    for distribution in metadata.distributions(path=list(dict.fromkeys(done.stdout.split("\n")[:2]))):
+        name = distribution.metadata["Name"] if distribution.metadata else None
+        if name:
+            found.setdefault(canonicalize_name(name), distribution.version)
+    return found
+
+
+def explain(error: PonchoError, constraints: Mapping[str, str]) -> PonchoError:
+    """Return the error for a resolver that failed: who is in the way of whom, or that an index is out of reach."""
+    tail = str(error.context.get("tail") or error.message)
+    low = tail.lower()
+    if any(word in low for word in _NETWORK_WORDS):
+        hint = "check the network, the proxy (HTTPS_PROXY) and the package index (PIP_INDEX_URL, pip.conf)"
+        if "network was disabled" in low:
+            hint = "offline only what an earlier build fetched can be used; run once without --offline"
+        return FetchError(f"cannot reach a package index: {error.message}", hint=hint, context=error.context)
+    clashes = sorted(name for name, version in constraints.items() if _mentions(tail, name, version))
+    if clashes:
+        both = ", ".join(f"{name} {constraints[name]}" for name in clashes)
+        return ResolveError(
+            f"the pip requirements do not go with what conda installed ({both}): {_words(tail)}",
+            hint="ask conda for the version that pip wants, or loosen the pip requirement",
+            context=error.context,
+        )
+    return ResolveError(
+        f"no set of pip packages satisfies the spec: {_words(tail)}",
+        hint="check the names and versions, and that there are wheels for this Python",
+        context=error.context,
+    )
+
+
+def _mentions(text: str, name: str, version: str) -> bool:
+    pattern = re.escape(name).replace(r"\-", "[-_.]+") + r"\s*==\s*" + re.escape(version) + r"(?![\w.])"
+    return re.search(pattern, text, re.IGNORECASE) is not None
+
+
+def _words(tail: str) -> str:
+    """Return the resolver's explanation from its output: uv's ``cause:``, pip's block on a conflict, or the errors."""
+    lines = [line.strip(" ×╰─▶├│") for line in tail.splitlines() if line.strip()]
+    for start, line in enumerate(lines):
+        low = line.lower()
+        if low.startswith(("cause:", "because")):
+            return " ".join(lines[start:]).removeprefix("cause:").partition("hint:")[0].strip()
+        if low.startswith("the conflict is caused by"):
+            sides = [one for one in lines[start + 1 :] if " requested " in one or " depends on " in one]
+            return f"{line} {'; '.join(sides)}"
+    errors = [
+        re.sub(r"^error:\s*", "", line, flags=re.IGNORECASE) for line in lines if line.lower().startswith("error:")
+    ]
+    return " ".join(errors) or " ".join(lines[-3:])

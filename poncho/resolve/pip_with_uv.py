@@ -1,0 +1,127 @@
+"""Resolve with uv, in two questions.
+
+``uv pip install --dry-run`` knows what the environment has and says which distributions are to be installed, but not
+from where. ``uv pip compile --format pylock.toml`` says from where, with hashes (PEP 751), but knows nothing of the
+environment: it is told the versions, and to leave out everything else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from poncho.engine.pip_tools import (
+    environment_for_uv,
+    index_arguments_for_uv,
+    requirement_file,
+    run_tool,
+)
+from poncho.errors import BuildError, ResolveError
+from poncho.lock.model import LockedPip
+from poncho.resolve.local import locked_directory, locked_file
+from poncho.resolve.wheels import best_wheel
+from poncho.store import BuilderCache
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_STEP = "resolve the pip requirements"
+
+
+def resolve_with_uv(
+    uv: Sequence[str],
+    requirements: Sequence[str],
+    python: Path,
+    constraints: Mapping[str, str],
+    *,
+    offline: bool,
+    cache: BuilderCache,
+    environ: Mapping[str, str],
+) -> list[LockedPip]:
+    """Return what is to be installed; see ``resolve_pip``. ``requirements`` are lines of a requirements file.
+
+    Raises ResolveError with uv's own words in its context.
+    """
+    env = environment_for_uv(environ, cache, offline=offline)
+    common = [*index_arguments_for_uv(environ), "--python", str(python), "--no-sources"]
+    with cache.scratch("pip") as scratch:
+        wanted = requirement_file(scratch / "requirements.txt", list(requirements))
+        kept = requirement_file(
+            scratch / "constraints.txt", [f"{name}=={version}" for name, version in constraints.items()]
+        )
+        # The scratch directory is the working directory: uv would read a pyproject.toml in the caller's.
+        ask = [
+            *uv,
+            "pip",
+            "install",
+            "--dry-run",
+            "--output-format",
+            "json",
+            *common,
+            "-r",
+            str(wanted),
+            "-c",
+            str(kept),
+        ]
+        done = run_tool(ask, env=env, step=_STEP, cwd=scratch, error=ResolveError)
+        changes = _changes(done.stdout)
+        if not changes:
+            return []
+        pins = [f"{name}=={version}" for name, version in changes.items() if version]
+        pinned = requirement_file(scratch / "pins.txt", pins)
+        satisfied = requirement_file(scratch / "satisfied.txt", [name for name in constraints if name not in changes])
+        lock = [*uv, "pip", "compile", "--quiet", "--format", "pylock.toml", *common, str(wanted)]
+        lock += ["-c", str(pinned), "--excludes", str(satisfied)]
+        done = run_tool(lock, env=env, step=_STEP, cwd=scratch, error=ResolveError)
+        packages = tomllib.loads(done.stdout).get("packages", [])
+        found = [_locked(package, scratch, python, environ) for package in packages]
+    return [one for one in found if canonicalize_name(one.name) in changes]
+
+
+def _changes(answer: str) -> dict[str, str | None]:
+    """Return name → version (None for local code) of what uv would install."""
+    try:
+        changes = json.loads(answer)["changes"]
+        return {canonicalize_name(one["name"]): one.get("version") for one in changes if one["action"] != "removed"}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BuildError(
+            "cannot understand what uv says that it would install",
+            hint="this PONCHO wants uv 0.13",
+            context={"tail": answer[-2000:]},
+        ) from error
+
+
+def _locked(package: Mapping[str, Any], directory: Path, python: Path, environ: Mapping[str, str]) -> LockedPip:
+    """Return the lock entry of one ``[[packages]]`` table; paths in it are relative to ``directory``."""
+    name, version = str(package["name"]), str(package.get("version", ""))
+    if "directory" in package:
+        path = (directory / package["directory"]["path"] / package["directory"].get("subdirectory", "")).resolve()
+        return locked_directory(name, version, path)
+    if "vcs" in package:
+        vcs = package["vcs"]
+        where = vcs.get("url") or Path(directory, vcs["path"]).resolve().as_uri()
+        fragment = f"#subdirectory={vcs['subdirectory']}" if vcs.get("subdirectory") else ""
+        url = f"{vcs['type']}+{where}@{vcs['commit-id']}{fragment}"
+        return LockedPip(name, version, f"{name} @ {url}", url=url)
+    if "archive" in package:
+        archive = package["archive"]
+        if "path" in archive:
+            return locked_file(name, version, (directory / archive["path"]).resolve())
+        url = str(archive["url"])
+        fragment = f"#subdirectory={archive['subdirectory']}" if archive.get("subdirectory") else ""
+        return LockedPip(
+            name, version, f"{name} @ {url}{fragment}", url=url, sha256=archive.get("hashes", {}).get("sha256")
+        )
+    wheels = package.get("wheels") or []
+    chosen = best_wheel(wheels, python, environ) if wheels else package.get("sdist")
+    if not chosen:
+        raise ResolveError(f"{name} {version} has no file that fits this Python", hint="choose another version")
+    url = chosen.get("url") or Path(directory, chosen["path"]).resolve().as_uri()
+    return LockedPip(name, version, f"{name}=={version}", url=url, sha256=chosen.get("hashes", {}).get("sha256"))
