@@ -8,6 +8,10 @@ file:///directory#content=digest``: whoever builds the package needs no knowledg
 analysed, and a caller that keeps packages by the hash of their spec builds a new one when the code has changed.
 """
 
+import sys
+from types import ModuleType
+from typing import Any
+
 from poncho.analyze.environment import find_environment
 from poncho.analyze.model import Analysis, Finding, Place, Problem, Tier, Unresolved
 from poncho.analyze.program import analyze
@@ -24,3 +28,13 @@ __all__ = [
     "analyze",
     "find_environment",
 ]
+
+
+class _Callable(ModuleType):
+    """This package, callable: importing it hides the function ``poncho.analyze``, so it must act as that function."""
+
+    def __call__(self, *args: Any, **options: Any) -> Analysis:
+        return analyze(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Callable

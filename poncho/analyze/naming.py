@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 from poncho.analyze import known
 from poncho.analyze.conda import CondaMeta, CondaRecord
@@ -22,6 +23,9 @@ from poncho.errors import AnalysisError
 _NAME = re.compile(
     r"(?:(?P<channel>[^\s:]+(?:/[^\s:]+)*)::)?(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<rest>.*)", re.DOTALL
 )
+
+# Versions and builds as conda and pip write them: =1.2, ==1.2=py_0, >=1,<2, "1.2.* py_0".
+_CONDA_REST = re.compile(r"[=<>!~][\w.*+!=<>~,|\s-]*|\d[\w.*+!]*(?:\s+[\w.*]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +105,10 @@ class Namer:
         if not found:
             if re.match(r"(\.{0,2}/|~/|[a-z+]+://)", text):
                 return Named(text, text, "pip", "", evidence)
-            raise AnalysisError(
-                f"{text!r} is no package name", hint="write a name such as numpy, numpy==1.26 or conda-forge::root"
-            )
+            raise _no_package(text)
         name, rest = found["name"], found["rest"].strip()
+        if rest and not _CONDA_REST.fullmatch(rest) and not rest.startswith(("[", "@", ";")):
+            raise _no_package(text)
         if found["channel"]:
             return Named(name, text, "conda", "", evidence)
         if not rest and (here := self._installed_as(name, "", evidence)):
@@ -117,7 +121,9 @@ class Namer:
                 hint=f"analyse in a conda environment that has it, or name its channel: conda-forge::{name}",
             )
         if re.match(r"=[^=]", rest):
-            text = f"{name}={rest}"
+            text = f"{name}={rest}"  # conda's single = is pip's ==
+        if rest:
+            _check(text)
         return Named(canonical(name), text, "pip", "", evidence)
 
     def declared(self, requirement: str, evidence: str) -> Named:
@@ -250,6 +256,22 @@ def _choose(
                 return one
     whole = [one for one in found if top in one.modules]
     return whole[0] if whole else None
+
+
+def _no_package(text: str) -> AnalysisError:
+    return AnalysisError(
+        f"{text!r} is no package name", hint="write a name such as numpy, numpy==1.26 or conda-forge::root"
+    )
+
+
+def _check(requirement: str) -> None:
+    """Raise AnalysisError unless pip would take the text."""
+    from poncho.spec.requirements import check_requirement
+
+    def fail(message: str, *, hint: str | None = None) -> NoReturn:
+        raise AnalysisError(message, hint=hint)
+
+    check_requirement(requirement, fail)
 
 
 def _of_record(record: CondaRecord, part: str, evidence: str) -> Named:

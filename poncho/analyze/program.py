@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import types
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -19,8 +20,6 @@ from poncho.analyze.reading import Reading, read_unit
 from poncho.analyze.sources import SourceText, Unit, read_sources
 from poncho.analyze.stdlib import standard_modules
 from poncho.errors import AnalysisError
-
-Source = "str | os.PathLike[str] | SourceText | Callable[..., Any]"
 
 
 def analyze(
@@ -141,7 +140,8 @@ def _live_units(
     own_files: list[Path] = []
     for one in live:
         walk = walk_callable(one, environment.version, is_local)
-        name = getattr(one, "__qualname__", None) or type(one).__qualname__
+        # Asked of the type only: an instance may answer with code of its own.
+        name = one.__qualname__ if isinstance(one, (types.FunctionType, types.MethodType, type)) else type(one).__name__
         unit = Unit(f"<function {name}>", "", walk.own_files[0] if walk.own_files else None, roots)
         readings[id(unit)] = Reading(imports=walk.imports)
         units.append(unit)

@@ -45,6 +45,8 @@ _LEAKS = frozenset(
     {"VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_PYTHON_EXE", "CONDA_SHLVL",
      "__PYVENV_LAUNCHER__", "SETUPTOOLS_USE_DISTUTILS"}
 )  # fmt: skip
+# uv's newer variables for the same thing: one of the two is enough.
+_NEWER_NAMES = {"UV_INDEX_URL": "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL": "UV_INDEX"}
 
 
 def uv_command() -> list[str] | None:
@@ -104,7 +106,8 @@ def environment_for_uv(environ: Mapping[str, str], cache: BuilderCache, *, offli
     """
     env = clean_environment(environ)
     for name, value in read_index_settings(environ).as_uv_variables().items():
-        env.setdefault(name, value)
+        if _NEWER_NAMES.get(name, name) not in env:
+            env.setdefault(name, value)
     env["UV_CACHE_DIR"] = str(cache.directory("pip") / "uv")
     env["UV_PYTHON_DOWNLOADS"] = "never"
     env["UV_NO_PROGRESS"] = "1"

@@ -61,11 +61,14 @@ _DENIED = re.compile(
     r"|access denied(?! or repository not exported)|HTTP (?:401|403)|error: 40[13]|host key verification failed",
     re.IGNORECASE,
 )
-_NOISE = re.compile(r"remote: (?:Enumerating|Counting|Compressing|Total)|Receiving|Resolving|Warning: Permanently added")
+_NOISE = re.compile(
+    r"remote: (?:Enumerating|Counting|Compressing|Total)"
+    r"|Receiving|Resolving|Warning: Permanently added"
+)
 _PASSING = re.compile(
     r"could not resolve|connection (?:refused|reset|timed out|closed)|timed? ?out|early eof|rpc failed"
-    r"|hung up unexpectedly|unable to connect|(?:couldn't|failed to) connect|error: (?:429|5\d\d)|transfer closed|too slow|network is unreachable"
-    r"|unexpected disconnect",
+    r"|hung up unexpectedly|unable to connect|(?:couldn't|failed to) connect|error: (?:429|5\d\d)"
+    r"|transfer closed|too slow|network is unreachable|unexpected disconnect",
     re.IGNORECASE,
 )
 
@@ -197,8 +200,8 @@ class GitCommand:
         settings = [word for setting in (*self._config, *config) for word in ("-c", setting)]
         place = [f"--git-dir={self.git_dir}"] if self.git_dir else []
         command = ["git", *place, "--no-pager", "--literal-pathspecs", *settings, *arguments]
-        if foreign := environment_without_repository():
-            command = ["env", *(word for name in foreign for word in ("-u", name)), *command]
+        if foreign := set(environment_without_repository()) - variables.keys():
+            command = ["env", *(word for name in sorted(foreign) for word in ("-u", name)), *command]
         progress = _progress(library, self.reporter)
         printed: list[str] = []
         said: list[str] = []

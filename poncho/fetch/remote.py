@@ -6,6 +6,7 @@ import hashlib
 import os
 import posixpath
 import re
+import string
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -17,6 +18,8 @@ PROTOCOLS = ("https", "http", "ssh", "git", "file")
 _SCP = re.compile(
     r"(?:(?P<user>[A-Za-z0-9_.][A-Za-z0-9_.+-]*)@)?(?P<host>[A-Za-z0-9\[][A-Za-z0-9_.:\]-]*):(?P<path>[^-].*)"
 )
+# file:relative and C:/path would be taken for hosts.
+_NO_HOSTS = (*PROTOCOLS, *string.ascii_letters)
 _HINT = "use https://, http://, ssh://, git://, file://, user@host:path or an absolute path"
 
 
@@ -44,7 +47,12 @@ class Remote:
             return _from_url(text)
         match = _SCP.fullmatch(text)
         # A:: is a remote helper, whatever stands behind it (gitremote-helpers).
-        if match and "::" not in text.split("[")[0] and not match["path"].startswith(":"):
+        if (
+            match
+            and match["host"] not in _NO_HOSTS
+            and "::" not in text.split("[")[0]
+            and not match["path"].startswith(":")
+        ):
             return cls(url=text, protocol="ssh")
         if "::" in text:
             raise FetchError(f"{text}: git remote helpers are not allowed", hint=_HINT)

@@ -13,8 +13,8 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # What decides which program runs or what is loaded into it: no data variable may have such a name.
 LOADER_NAMES = frozenset(
     (
-        *("PATH", "HOME", "IFS", "ENV", "BASH_ENV", "SHELL", "SHELLOPTS", "BASHOPTS", "PS1", "PS4", "CDPATH", "PERL5LIB"),
-        *("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONEXECUTABLE", "CONDA_PREFIX", "PONCHO_PREFIX"),
+        *("PATH", "HOME", "IFS", "ENV", "BASH_ENV", "SHELL", "SHELLOPTS", "BASHOPTS", "PS1", "PS4", "CDPATH"),
+        *("PERL5LIB", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONEXECUTABLE", "CONDA_PREFIX", "PONCHO_PREFIX"),
     )
 )
 LOADER_PREFIXES = ("LD_", "DYLD_", "_PONCHO", "_poncho")

@@ -30,6 +30,7 @@ sys.stdout.buffer.write(b"\\0".join(name.encode("utf-8", "surrogateescape") for 
 # What a node's locale can make Python load before it runs a line.
 _CODECS = ("__init__", "aliases", "ascii", "latin_1", "iso8859_1", "iso8859_15", "utf_8")
 _NAME = re.compile(r"bin/python3\.(\d+)\Z")
+_VERSION = re.compile(r"(\d+)\.(\d+)\.\d+\Z")
 _SECONDS = 30
 
 
@@ -68,7 +69,10 @@ def probe(prefix: Path, python: str, script: bytes, files: Collection[str], link
     except (OSError, subprocess.SubprocessError):
         return None
     version, *names = os.fsdecode(done.stdout).split("\0")
-    major, minor = (int(part) for part in version.split(".")[:2])
+    numbers = _VERSION.match(version)
+    if numbers is None:
+        return None
+    major, minor = int(numbers[1]), int(numbers[2])
     if (major, minor) < (3, 6):
         return Boot(version)
     library = f"lib/python{major}.{minor}"

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 # Below this size the search is shorter than a change of threads.
 _SMALL = 16384
+# A path of this length is not met by chance, as /env is in /usr/bin/env.
+_TELLING = 12
 _NAME_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.+~%@")
 # A compiler's options stand right before a path: -I/opt/env/include.
 _OPTIONS = (b"-I", b"-L", b"-B", b"-F", b"-R", b"-isystem", b"-iquote", b"-idirafter")
@@ -66,6 +68,17 @@ def replace(data: bytes, needles: Sequence[bytes], new: bytes) -> bytes:
 def holds(data: bytes, needles: Sequence[bytes]) -> bool:
     """Tell whether a needle stands in ``data`` as a path."""
     return any(contains(data, needle) for needle in needles) and next(occurrences(data, needles), None) is not None
+
+
+def mentions(data: bytes, needles: Sequence[bytes]) -> bool:
+    """Tell whether a needle stands in binary ``data``, where the byte before a path can be anything."""
+    for needle in needles:
+        at = data.find(needle) if contains(data, needle) else -1
+        while at >= 0:
+            if _ends(data, at + len(needle)) and (len(needle) >= _TELLING or _begins(data, at)):
+                return True
+            at = data.find(needle, at + 1)
+    return False
 
 
 def _begins(data: bytes, offset: int) -> bool:

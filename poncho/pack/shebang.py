@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 _PYTHON = re.compile(rb"python(?:[23](?:\.\d+)?)?t?\Z")
 _ENV = re.compile(rb"#![ \t]*/usr/bin/env[ \t]+(?:-S[ \t]+)?(\S+)[ \t]*(.*)\Z")
-_DIRECT = re.compile(rb"#![ \t]*(\S+)[ \t]*(.*)\Z")
 # What pip, distlib, conda-pack and uv write when the path is long or has spaces.
 _LONG = re.compile(
     rb"#!/bin/sh\r?\n'''exec'[ \t]+(\"[^\"\n]+\"|\S+)"
@@ -55,18 +54,21 @@ def find_interpreter(data: bytes, needles: Sequence[bytes], names: Collection[st
         name = os.fsdecode(env[1])
         known = _PYTHON.match(env[1]) and name in names
         return Interpreter(name, env[2], body) if known and _OPTION.match(env[2]) else None
-    direct = _DIRECT.match(line)
-    return _inside(direct[1], direct[2], body, needles, names) if direct else None
+    return _inside(line[2:].lstrip(b" \t"), None, body, needles, names)
 
 
 def _inside(
-    path: bytes, options: bytes, body: int, needles: Sequence[bytes], names: Collection[str]
+    path: bytes, options: bytes | None, body: int, needles: Sequence[bytes], names: Collection[str]
 ) -> Interpreter | None:
-    directory, _, file = path.rpartition(b"/")
-    name = os.fsdecode(file)
-    if not any(directory == needle + b"/bin" for needle in needles) or name not in names:
-        return None
-    return Interpreter(name, options, body) if _PYTHON.match(file) and _OPTION.match(options) else None
+    """Judge an interpreter's path; ``options`` None means that they follow in the same line. Prefixes may have spaces."""
+    for needle in needles:
+        if path.startswith(needle + b"/bin/"):
+            file = path[len(needle) + 5 :]
+            if options is None:
+                file, _, options = file.partition(b" ")
+            known = _PYTHON.match(file) and os.fsdecode(file) in names and _OPTION.match(options.strip())
+            return Interpreter(os.fsdecode(file), options, body) if known else None
+    return None
 
 
 def relocatable(data: bytes, interpreter: Interpreter) -> bytes | None:

@@ -71,10 +71,11 @@ class Transformer:
             return Content(data, changed=changed)
         if found is not None:
             data, changed = self._relative_runpath(entry, data, found)
-        if not search.holds(data, self.needles):
-            return Content(data, changed=changed)
         if b"\0" in data[: 1 << 20]:
-            findings.leaks.append(entry.path)
+            if search.mentions(data, self.needles):
+                findings.leaks.append(entry.path)
+            return Content(data, changed=changed)
+        if not search.holds(data, self.needles):
             return Content(data, changed=changed)
         return Content(search.replace(data, self.needles, PLACEHOLDER_BYTES), text=True, changed=True)
 
@@ -118,7 +119,7 @@ class Transformer:
 
     def leaks(self, piece: bytes) -> bool:
         """Tell whether a piece of a streamed file holds the prefix."""
-        return search.holds(piece, self.needles)
+        return search.mentions(piece, self.needles)
 
 
 def rule_for(entry: Entry, placeholders: dict[str, int]) -> None:

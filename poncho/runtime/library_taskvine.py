@@ -92,11 +92,9 @@ def limit_threads(cores, slots):
         variable = name + "_NUM_THREADS"
         if os.environ.get(variable, str(cores)) == str(cores):
             os.environ[variable] = str(share)
-    try:
-        threadpoolctl = importlib.import_module("threadpoolctl")
-    except ImportError:
-        return
-    threadpoolctl.threadpool_limits(limits=int(os.environ["OMP_NUM_THREADS"]))
+    if os.environ["OMP_NUM_THREADS"] == str(share) and importlib.util.find_spec("threadpoolctl"):
+        # For libraries that are loaded already, and so have read the variables.
+        importlib.import_module("threadpoolctl").threadpool_limits(limits=share)
 
 
 class Call:
@@ -271,8 +269,8 @@ def start_child(library, worker, call):
         os._exit(status)
 
 
-def main(library, arguments=None):
-    """Serve ``library`` (or the one in a file of that name) until the worker goes."""
+def main(library, functions=None, arguments=None):
+    """Serve ``functions`` (by name) as the library of that name, or those of the file ``library``, until the worker goes."""
     parent = os.getppid()
     parser = argparse.ArgumentParser(description="Serve functions to a TaskVine worker, which starts this program.")
     for option in ("--in-pipe-fd", "--out-pipe-fd", "--task-id", "--worker-pid"):
@@ -282,8 +280,7 @@ def main(library, arguments=None):
     # Later workers may say more.
     options = parser.parse_known_args(arguments)[0]
     worker = Worker(options.in_pipe_fd, options.out_pipe_fd, options.worker_pid)
-    if not isinstance(library, Library):
-        library = load_library(library)
+    library = load_library(library) if functions is None else Library(library, functions)
     direct = library.exec_mode == "direct"
     limit_threads(options.library_cores, 1 if direct else options.function_slots)
     ready = {"name": library.name, "taskid": options.task_id, "exec_mode": library.exec_mode}

@@ -16,7 +16,7 @@ import pytest
 from poncho.analyze import Analysis, analyze
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
-BACKEND = '''
+BACKEND = """
 import base64, hashlib, pathlib, zipfile
 
 def _wheel(directory, pth):
@@ -39,7 +39,7 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
 
 def build_editable(directory, config_settings=None, metadata_directory=None):
     return _wheel(directory, True)
-'''
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -98,15 +98,13 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Env:
     (prefix / "bin" / "python").symlink_to(Path(sys.executable).resolve())
     (prefix / "lib" / f"python{PYTHON}" / "site-packages").mkdir(parents=True)
     home, version = Path(sys.executable).resolve().parent, ".".join(map(str, sys.version_info[:3]))
-    (prefix / "pyvenv.cfg").write_text(
-        f"home = {home}\ninclude-system-site-packages = false\nversion = {version}\n"
-    )
+    (prefix / "pyvenv.cfg").write_text(f"home = {home}\ninclude-system-site-packages = false\nversion = {version}\n")
     return Env(prefix, work)
 
 
 @pytest.fixture
 def editable_project(tmp_path: Path) -> Path:
-    """A project with a build backend of its own, so that a real editable install needs no index. Its path has a space."""
+    """A project with a build backend of its own, so that an editable install needs no index. Its path has a space."""
     project = tmp_path / "my projects" / "tools"
     (project / "code" / "local_tools").mkdir(parents=True)
     (project / "code" / "local_tools" / "__init__.py").write_text("import yaml\n")
@@ -149,7 +147,9 @@ class CondaEnv:
             self._write(f"{info}/RECORD", record)
             self._write(f"{info}/INSTALLER", "conda")
             # conda-forge's builds leave where they were built.
-            self._write(f"{info}/direct_url.json", '{"dir_info": {}, "url": "file:///home/conda/feedstock_root/x/work"}')
+            self._write(
+                f"{info}/direct_url.json", '{"dir_info": {}, "url": "file:///home/conda/feedstock_root/x/work"}'
+            )
             files += [f"{info}/{one}" for one in ("METADATA", "RECORD", "INSTALLER", "direct_url.json")]
         for file in files:
             if not (self.prefix / file).exists():

@@ -128,5 +128,7 @@ def test_hints_are_only_taken_when_installed(look: Look, env) -> None:
 
 
 def test_toplevel_leaves_functions_out_and_keeps_what_runs(look: Look) -> None:
-    source = "import numpy\nif x:\n    import pandas\nclass A:\n    import scipy\n    def m(self):\n        import yaml\n"
+    source = (
+        "import numpy\nif x:\n    import pandas\nclass A:\n    import scipy\n    def m(self):\n        import yaml\n"
+    )
     assert included(look(source, toplevel=True)) == {"numpy", "pandas", "scipy"}

@@ -10,7 +10,7 @@ from poncho.analyze import Analysis
 from poncho.errors import AnalysisError
 
 Look = Callable[..., Analysis]
-MODULE = '''
+MODULE = """
 import numpy as np
 import pandas as pd
 import scipy.linalg, scipy.stats
@@ -67,7 +67,7 @@ def outer():
 if True:
     def guarded():
         import h5py
-'''
+"""
 
 
 def names(analysis: Analysis) -> set[str]:

@@ -76,7 +76,7 @@ def test_closures_defaults_and_annotations_of_other_functions() -> None:
 
 
 def helper() -> Any:
-    return [inner for inner in [lambda: yaml]]
+    return [lambda: yaml]
 
 
 def test_partials_methods_instances_and_wrappers() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from poncho.analyze import Analysis, SourceText, analyze
-from poncho.errors import AnalysisError, PonchoError
+from poncho.errors import AnalysisError
 
 Look = Callable[..., Analysis]
 
@@ -201,7 +201,10 @@ def test_a_notebook_in_another_language_is_named(tree: Any, env: Any) -> None:
 
 def test_pep_723_requirements_are_declared(look: Look, env: Any) -> None:
     env.install("rich", "13.0", {"rich/__init__.py": ""})
-    script = '# /// script\n# requires-python = ">=3.8"\n# dependencies = ["rich>=12", "pyyaml<7", "plugin[x]>1"]\n# ///\nimport yaml\n'
+    script = (
+        '# /// script\n# requires-python = ">=3.8"\n'
+        '# dependencies = ["rich>=12", "pyyaml<7", "plugin[x]>1"]\n# ///\nimport yaml\n'
+    )
     analysis = look(script)
     assert set(analysis.spec.pip) == {"rich==13.0", "pyyaml<7", "plugin[x]>1"}
     assert "requires-python" not in str(analysis.problems)
@@ -286,7 +289,7 @@ def test_an_unreadable_source_is_an_error(tree: Any, env: Any) -> None:
         analyze(["secret.py"], prefix=env.prefix)
 
 
-def test_mutated_source_gives_only_clean_errors(tree: Any, env: Any) -> None:
+def test_mutated_source_ends_nothing(tree: Any, env: Any) -> None:
     tree({})
     seed = Path(__file__).read_bytes()
     shuffle = random.Random(7)
@@ -294,16 +297,22 @@ def test_mutated_source_gives_only_clean_errors(tree: Any, env: Any) -> None:
         data = bytearray(seed)
         for _ in range(shuffle.randrange(1, 40)):
             start = shuffle.randrange(len(data))
-            data[start : start + shuffle.randrange(30)] = shuffle.choice([b"", b"(", b"'''", b"\0", b"\n  ", b"import ", b"\xff"])
-        try:
-            analyze(SourceText(data.decode("latin-1")), prefix=env.prefix, strict=False)
-        except PonchoError as error:
-            assert "\n" not in error.message
+            data[start : start + shuffle.randrange(30)] = shuffle.choice(
+                [b"", b"(", b"'''", b"\0", b"\n  ", b"import ", b"\xff"]
+            )
+        analyze(SourceText(data.decode("latin-1")), prefix=env.prefix, strict=False)
 
 
 def test_nothing_of_the_program_is_run(tree: Any, env: Any) -> None:
     canary = "import pathlib\npathlib.Path('canary').write_text('x')\n"
-    top = tree({"app.py": f"import helper\n{canary}", "helper.py": canary, "pkg/__init__.py": canary, "sitecustomize.py": canary})
+    top = tree(
+        {
+            "app.py": f"import helper\n{canary}",
+            "helper.py": canary,
+            "pkg/__init__.py": canary,
+            "sitecustomize.py": canary,
+        }
+    )
     env.install("trap", "1.0", {"trap/__init__.py": canary})
     (env.site / "trap.pth").write_text("import trap\n")
     analyze(["app.py", "pkg"], prefix=env.prefix)

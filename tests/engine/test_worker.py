@@ -12,7 +12,9 @@ from poncho.errors import BuildError
 
 def test_a_worker_that_crashes_is_one_clear_error_with_what_it_printed(tmp_path, monkeypatch):
     crashing = tmp_path / "worker.py"
-    crashing.write_text("import os, sys\nprint('thread panicked: index out of bounds', file=sys.stderr, flush=True)\nos.abort()\n")
+    crashing.write_text(
+        "import os, sys\nprint('thread panicked: index out of bounds', file=sys.stderr, flush=True)\nos.abort()\n"
+    )
     monkeypatch.setattr(worker, "_WORKER", crashing)
     with pytest.raises(BuildError, match=r"during solve \(killed by signal 6\).*panicked"):
         worker.call_worker({"op": "solve"}, env=os.environ, reporter=lambda event: None)
@@ -23,7 +25,9 @@ def test_a_worker_that_ends_without_an_answer_is_an_error(tmp_path, monkeypatch)
     silent.write_text("import os\nos._exit(0)\n")
     monkeypatch.setattr(worker, "_WORKER", silent)
     with pytest.raises(BuildError, match="without an answer during install"):
-        worker.call_worker({"op": "install", "records": ["x" * 1000] * 1000}, env=os.environ, reporter=lambda event: None)
+        worker.call_worker(
+            {"op": "install", "records": ["x" * 1000] * 1000}, env=os.environ, reporter=lambda event: None
+        )
 
 
 def test_a_reporter_that_raises_ends_the_worker(tmp_path, monkeypatch):

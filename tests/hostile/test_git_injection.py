@@ -96,7 +96,9 @@ def repository(tmp_path: Path) -> Repository:
 @pytest.mark.parametrize("remote", REMOTES)
 def test_a_hostile_address_is_refused_and_runs_nothing(remote: str, canary: Path, tmp_path: Path) -> None:
     with pytest.raises(FetchError) as caught:
-        fetch_git(GitSource(remote.format(canary=canary)), tmp_path / "data", cache=BuilderCache(tmp_path / "cache"))
+        fetch_git(
+            GitSource(remote.replace(CANARY, str(canary))), tmp_path / "data", cache=BuilderCache(tmp_path / "cache")
+        )
     assert not canary.exists()
     assert not (tmp_path / "data").exists()
     assert "\n" not in caught.value.message
@@ -107,7 +109,7 @@ def test_a_hostile_address_is_refused_and_runs_nothing(remote: str, canary: Path
 def test_a_hostile_ref_is_refused_and_runs_nothing(
     ref: str, canary: Path, repository: Repository, tmp_path: Path
 ) -> None:
-    source = GitSource(str(repository.path), ref=ref.format(canary=canary))
+    source = GitSource(str(repository.path), ref=ref.replace(CANARY, str(canary)))
     with pytest.raises(FetchError):
         fetch_git(source, tmp_path / "data", cache=BuilderCache(tmp_path / "cache"))
     assert not canary.exists()
@@ -117,6 +119,7 @@ def test_a_hostile_ref_is_refused_and_runs_nothing(
 def test_hooks_filters_and_monitors_of_the_source_do_not_run(
     canary: Path, repository: Repository, tmp_path: Path
 ) -> None:
+    repository.commit({".gitattributes": "* filter=evil diff=evil\n"})
     hook = f"#!/bin/sh\ntouch {canary}\n"
     for name in ("post-checkout", "post-merge", "reference-transaction", "pre-auto-gc", "post-upload-pack"):
         place = repository.path / "hooks" / name
@@ -134,7 +137,6 @@ def test_hooks_filters_and_monitors_of_the_source_do_not_run(
         config.write(
             f"[diff]\n\texternal = {script}\n[credential]\n\thelper = !{script}\n[alias]\n\tls-tree = !{script}\n"
         )
-    repository.commit({".gitattributes": "* filter=evil diff=evil\n"})
     fetch_git(GitSource(str(repository.path)), tmp_path / "data", cache=BuilderCache(tmp_path / "cache"))
     assert (tmp_path / "data" / "file").read_text() == "content"
     assert not canary.exists()

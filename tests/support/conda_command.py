@@ -1,4 +1,4 @@
-"""A stand-in for the conda command: plays answers recorded from conda 26.7 (classic solver) and writes down how it was called.
+"""A stand-in for the conda command: plays answers recorded from conda 26.7, and writes down how it was called.
 
 Only the protocol is played. That the real command understands what we ask is tested where it is installed (see
 tests/engine/test_real_command.py).
@@ -57,14 +57,15 @@ UNSATISFIABLE = {
     "exception_name": "UnsatisfiableError",
     "exception_type": "<class 'conda.exceptions.UnsatisfiableError'>",
     "message": "The following specifications were found to be incompatible with each other:\n\n"
-    "Package ladder conflicts for:\nwants-old-ladder -> ladder[version='<2']\nwants-new-ladder -> ladder[version='>=2']",
+    "Package ladder conflicts for:\nwants-old-ladder -> ladder[version='<2']\n"
+    "wants-new-ladder -> ladder[version='>=2']",
 }
 UNAVAILABLE = {
     "channel_name": "chan",
     "channel_url": "CHANNEL",
     "error": "UnavailableInvalidChannel: HTTP 404 UNAVAILABLE OR INVALID for channel chan <CHANNEL>",
     "exception_name": "UnavailableInvalidChannel",
-    "message": "HTTP 404 UNAVAILABLE OR INVALID for channel chan <CHANNEL>\n\nThe channel is not accessible or is invalid.\n",
+    "message": "HTTP 404 UNAVAILABLE OR INVALID for channel chan <CHANNEL>\n\nThe channel is not accessible.\n",
 }
 # conda mangles the URL, so that what masks URLs does not see one.
 MANGLED = {
@@ -128,7 +129,14 @@ class PlayedCommand:
     channel: str
 
     def answer(
-        self, step: str, stdout: dict[str, Any], *, status: int = 0, stderr: str = "", records: Any = None, place: int = 0
+        self,
+        step: str,
+        stdout: dict[str, Any],
+        *,
+        status: int = 0,
+        stderr: str = "",
+        records: Any = None,
+        place: int = 0,
     ) -> None:
         """Set the answer number ``place`` of ``step`` (``solve``, ``install``, ``info``)."""
         text = json.dumps({"stdout": stdout, "status": status, "stderr": stderr, "records": records or {}})
@@ -141,7 +149,9 @@ class PlayedCommand:
         return [call for call in map(json.loads, lines) if call["argv"] != ["--version"]]
 
 
-def play(directory: Path, *, name: str = "conda", version: str = "conda 26.7.0", channel: str = "file:///channel") -> PlayedCommand:
+def play(
+    directory: Path, *, name: str = "conda", version: str = "conda 26.7.0", channel: str = "file:///channel"
+) -> PlayedCommand:
     """Write the stand-in into ``directory``, under ``name``."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / name

@@ -1,0 +1,80 @@
+"""``ndcctools.poncho.package_create``: packages from Python. Log lines are the caller's business: nothing is printed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from poncho.compat.cache import cached_package, find_package
+from poncho.create import CreateOptions, create
+from poncho.install.local_code import with_local_code
+from poncho.pack import PackOptions
+from poncho.spec import as_spec, decode, load_spec, loads_spec
+
+DEFAULT_CACHE = ".poncho_cache"
+
+__all__ = ["dict_to_env", "pack_env", "pack_env_from_dict"]
+
+
+def pack_env(
+    spec: str | Path | Mapping[str, Any],
+    output: str | Path,
+    conda_executable: str | None = None,
+    download_micromamba: bool = False,
+    ignore_editable_packages: bool = False,
+) -> str:
+    """Make the package ``output`` from a conda environment's directory, a spec file, ``-``, a name, or a spec as a dict.
+
+    ``download_micromamba`` is accepted and means nothing: no program is ever downloaded. Returns ``output``.
+    Raises PonchoError; ``output`` appears whole or not at all, and ``spec`` is left as it is.
+    """
+    options = _options(conda_executable, ignore_editable_packages)
+    if isinstance(spec, Mapping):
+        create(with_local_code(as_spec(spec), Path(sys.prefix)), output, options=options)
+    elif str(spec) == "-":
+        text = decode(sys.stdin.buffer.read(), source="standard input")
+        create(with_local_code(loads_spec(text, source="standard input"), Path(sys.prefix)), output, options=options)
+    elif Path(spec).is_file():
+        create(with_local_code(load_spec(Path(spec)), Path(sys.prefix)), output, options=options)
+    else:
+        create(spec, output, options=options)
+    return str(output)
+
+
+def pack_env_from_dict(
+    spec: Mapping[str, Any],
+    output: str | Path,
+    conda_executable: str | None = None,
+    download_micromamba: bool = False,
+    ignore_editable_packages: bool = False,
+) -> str:
+    """Make the package ``output`` from a spec given as a dict; like ``pack_env``."""
+    return pack_env(spec, output, conda_executable, download_micromamba, ignore_editable_packages)
+
+
+def dict_to_env(
+    spec: Mapping[str, Any] | str,
+    conda_executable: str | None = None,
+    download_micromamba: bool = False,
+    ignore_editable_packages: bool = False,
+    cache: bool = True,
+    cache_path: str | Path | None = None,
+    force: bool = False,
+) -> str:
+    """Return the path of a package of ``spec`` (a dict or JSON text), building it only when there is none.
+
+    Packages are kept in ``cache_path`` (default ``.poncho_cache`` here) by platform, spec and the content of local code.
+    ``cache=False`` leaves a new one in the working directory instead; ``force`` builds anew. Raises PonchoError.
+    """
+    kept = Path(cache_path or DEFAULT_CACHE)
+    wanted = as_spec(spec)
+    if not cache and (force or find_package(wanted, kept) is None):
+        kept = Path()
+    options = _options(conda_executable, ignore_editable_packages)
+    return str(cached_package(wanted, kept, options=options, force=force))
+
+
+def _options(conda_executable: str | None, ignore_editable: bool) -> CreateOptions:
+    return CreateOptions(conda_executable=conda_executable, pack=PackOptions(ignore_editable=ignore_editable is True))

@@ -1,0 +1,182 @@
+"""The conda command as engine, against answers recorded from the real one (tests/support/conda_command.py)."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from poncho.engine import SolveRequest
+from poncho.engine.command import CommandEngine, explicit_list
+from poncho.engine.command_answers import last_json
+from poncho.errors import BuildError, FetchError, ResolveError
+from poncho.lock.model import LockedConda
+from poncho.store import BuilderCache
+from tests.support import conda_command as recorded
+
+CHANNEL = "http://user:hunter2@127.0.0.1:9/chan"
+
+
+@pytest.fixture
+def conda(tmp_path):
+    return recorded.play(tmp_path / "bin", channel="http://127.0.0.1:9/chan")
+
+
+@pytest.fixture
+def engine(conda, tmp_path):
+    return CommandEngine(conda.path, BuilderCache(tmp_path / "cache"))
+
+
+def solve(engine, *specs, **options):
+    request = SolveRequest((CHANNEL, "second"), specs, "linux-64", **options)
+    return engine.solve(request, reporter=lambda event: None)
+
+
+LADDER = LockedConda(
+    "ladder",
+    "1.1",
+    "h0_0",
+    "noarch",
+    CHANNEL,
+    f"{CHANNEL}/noarch/ladder-1.1-h0_0.tar.bz2",
+    sha256="a" * 64,
+    md5="0" * 32,
+)
+
+
+def test_a_solve_reads_full_records(engine, conda):
+    conda.answer("solve", recorded.LINKED)
+    [record] = solve(engine, "ladder<2")
+    assert (record.name, record.version, record.build, record.subdir) == ("ladder", "1.1", "h0_0", "noarch")
+    assert record.url == "http://127.0.0.1:9/chan/noarch/ladder-1.1-h0_0.tar.bz2"
+    assert record.channel == "http://127.0.0.1:9/chan/"
+    assert record.sha256 == "a" * 64
+
+
+def test_the_short_records_of_old_versions_are_completed(engine, conda):
+    conda.answer("solve", recorded.OLD_LINKED)
+    [record] = solve(engine, "ladder")
+    assert record.url.endswith("/noarch/ladder-1.1-h0_0.tar.bz2")
+    assert record.md5 == "0" * 32
+
+
+def test_a_solve_asks_for_exactly_our_channels_and_none_of_the_users_settings(conda, tmp_path):
+    conda.answer("solve", recorded.LINKED)
+    users = {
+        "CONDA_CHANNELS": "mine",
+        "CONDA_PINNED_PACKAGES": "ladder=1",
+        "PYTHONPATH": "/trap",
+        "CONDA_ALWAYS_SOFTLINK": "true",
+    }
+    engine = CommandEngine(conda.path, BuilderCache(tmp_path / "cache"), {**os.environ, **users})
+    solve(engine, "ladder", virtual_packages=("__glibc=2.17=0", "__cuda=12.4=0"))
+    [call] = conda.calls
+    argv, env = call["argv"], call["env"]
+    assert argv[:3] == ["create", "--yes", "--json"]
+    assert {"--dry-run", "--override-channels", "--strict-channel-priority", "--no-default-packages", "--no-pin"} <= {
+        *argv
+    }
+    assert [argv[place + 1] for place, word in enumerate(argv) if word == "--channel"] == [CHANNEL, "second"]
+    assert argv[-1] == "ladder"
+    assert env["CONDA_SUBDIR"] == "linux-64"
+    assert env["CONDA_OVERRIDE_GLIBC"] == "2.17"
+    assert env["CONDA_OVERRIDE_CUDA"] == "12.4"
+    assert env["CONDA_ALWAYS_SOFTLINK"] == "false"
+    assert not {"CONDA_CHANNELS", "CONDA_PINNED_PACKAGES", "PYTHONPATH"} & env.keys()
+
+
+def test_a_constraint_is_added_when_its_package_turns_up(engine, conda):
+    conda.answer("solve", recorded.LINKED)
+    solve(engine, "wants-old-ladder", constraints=("ladder ==1.1", "shadowed ==1.0"))
+    first, second = (call["argv"] for call in conda.calls)
+    assert first[-1:] == ["wants-old-ladder"]
+    assert second[-2:] == ["wants-old-ladder", "ladder ==1.1"]
+
+
+def test_micromamba_gets_its_own_options(tmp_path):
+    micromamba = recorded.play(tmp_path / "bin", name="micromamba", version="2.0.5")
+    micromamba.answer("solve", recorded.LINKED)
+    solve(CommandEngine(micromamba.path, BuilderCache(tmp_path / "cache")), "ladder")
+    [call] = micromamba.calls
+    assert "--no-rc" in call["argv"]
+    assert "--no-default-packages" not in call["argv"]
+    assert call["env"]["MAMBA_ROOT_PREFIX"].startswith(str(tmp_path / "cache"))
+
+
+def test_mamba_1_is_spoken_to_as_conda(tmp_path):
+    mamba = recorded.play(tmp_path / "bin", name="mamba", version="mamba 1.5.8\nconda 24.1.0")
+    mamba.answer("solve", recorded.LINKED)
+    solve(CommandEngine(mamba.path, BuilderCache(tmp_path / "cache")), "ladder")
+    assert "--no-default-packages" in mamba.calls[0]["argv"]
+
+
+def test_an_unsatisfiable_set_gives_condas_own_words(engine, conda):
+    conda.answer("solve", recorded.UNSATISFIABLE, status=1)
+    with pytest.raises(ResolveError, match=r"wants-new-ladder -> ladder\[version='>=2'\]"):
+        solve(engine, "wants-old-ladder", "wants-new-ladder")
+
+
+def test_micromambas_solver_problems_are_an_unsatisfiable_set(engine, conda):
+    conda.answer("solve", recorded.MICROMAMBA_UNSATISFIABLE)
+    with pytest.raises(ResolveError, match="nothing provides requested no-such-package"):
+        solve(engine, "no-such-package")
+
+
+def test_a_channel_that_is_missing_is_a_fetch_error(engine, conda):
+    conda.answer("solve", recorded.UNAVAILABLE, status=1)
+    with pytest.raises(FetchError, match="HTTP 404 UNAVAILABLE OR INVALID"):
+        solve(engine, "ladder")
+
+
+def test_a_password_does_not_come_out_even_of_a_mangled_url(engine, conda):
+    conda.answer("solve", recorded.MANGLED, status=1, stderr="tried http//user:hunter2@127.0.0.1:9/chan")
+    with pytest.raises(FetchError) as caught:
+        solve(engine, "ladder")
+    assert "CONNECTION FAILED" in caught.value.message
+    assert "hunter2" not in json.dumps(caught.value.to_json())
+
+
+def test_an_install_hands_over_the_exact_urls_and_hashes(engine, conda, tmp_path):
+    conda.answer("install", {"success": True}, records={"ladder-1.1-h0_0.json": {"name": "ladder", "url": LADDER.url}})
+    engine.install([LADDER], tmp_path / "env", platform="linux-64", offline=True, reporter=lambda event: None)
+    [call] = conda.calls
+    assert call["file"] == f"@EXPLICIT\n{LADDER.url}#{'0' * 32}\n"
+    assert "--offline" in call["argv"]
+    assert not any("hunter2" in word for word in call["argv"])
+
+
+def test_what_an_install_leaves_holds_no_credentials_and_nothing_of_this_day(engine, conda, tmp_path):
+    conda.answer("install", {"success": True}, records={"ladder-1.1-h0_0.json": {"name": "ladder", "url": LADDER.url}})
+    engine.install([LADDER], tmp_path / "env", platform="linux-64", offline=False, reporter=lambda event: None)
+    meta = tmp_path / "env" / "conda-meta"
+    assert "hunter2" not in meta.joinpath("ladder-1.1-h0_0.json").read_text()
+    assert meta.joinpath("history").read_text() == "==> 1970-01-01 00:00:00 <==\n+chan/noarch::ladder-1.1-h0_0\n"
+
+
+def test_a_post_link_script_that_fails_is_said_with_its_output(engine, conda, tmp_path):
+    conda.answer("install", recorded.LINK_FAILED, status=1)
+    with pytest.raises(BuildError, match="post-link script failed for package") as caught:
+        engine.install([LADDER], tmp_path / "env", platform="linux-64", offline=False, reporter=lambda event: None)
+    assert "fails on purpose" in str(caught.value.hint)
+
+
+def test_an_install_that_leaves_nothing_is_an_error(engine, conda, tmp_path):
+    conda.answer("install", recorded.LINK_FAILED, status=0)
+    with pytest.raises(BuildError):
+        engine.install([LADDER], tmp_path / "env", platform="linux-64", offline=False, reporter=lambda event: None)
+
+
+def test_virtual_packages_are_the_commands(engine, conda):
+    conda.answer("info", recorded.INFO)
+    assert engine.virtual_packages("linux-64") == ("__glibc=2.36=0", "__unix=0=0")
+
+
+def test_an_explicit_list_uses_sha256_where_there_is_no_md5():
+    bare = LockedConda("x", "1", "0", "noarch", "c", "https://h/noarch/x-1-0.conda", sha256="b" * 64)
+    assert explicit_list([bare]) == f"@EXPLICIT\nhttps://h/noarch/x-1-0.conda#sha256:{'b' * 64}\n"
+
+
+def test_the_last_json_object_is_found_among_progress_and_warnings():
+    assert last_json('warning {x}\n{"progress": 1}\0\n{"a": {"b": 1}}\n') == {"a": {"b": 1}}
+    assert last_json("nothing {here") is None
