@@ -14,8 +14,8 @@ _MODULES = ("package_analyze", "package_create", "package_serverize")
 def stand_in() -> None:
     """Let ``ndcctools.poncho`` be this package, in this process and from now on.
 
-    TaskVine, Dask on TaskVine and others import ``ndcctools.poncho.package_create`` and its siblings by name, late; call
-    this first and they find PONCHO's. The rest of ``ndcctools`` (TaskVine, Work Queue) stays what it is.
+    TaskVine, Dask on TaskVine and others import ``ndcctools.poncho.package_create`` and its siblings by name, late;
+    call this first and they find PONCHO's. The rest of ``ndcctools`` (TaskVine, Work Queue) stays what it is.
     """
     sys.modules["ndcctools.poncho"] = sys.modules[__name__]
     for name in _MODULES:

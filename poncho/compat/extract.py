@@ -1,12 +1,12 @@
 """Cut functions out of a module's source, with everything of that module that they use, and nothing else.
 
-The module may be a program that does its work at module level (a manager script, often): only statements whose names the
-functions reach are taken, in the order of the file.
+The module may be a program that does its work at module level (a manager script, often): only statements whose names
+the functions reach are taken, in the order of the file.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import inspect
 import symtable
@@ -41,7 +41,7 @@ def extract_file(path: Path, names: Sequence[str], optional: Sequence[str] = ())
 
 
 def extract(text: str, names: Sequence[str], optional: Sequence[str] = (), *, label: str = "<source>") -> Extract:
-    """Return functions of a source text; those of ``optional`` that are not there are left out. Raises AnalysisError."""
+    """Return functions of a source text; those of ``optional`` may be missing. Raises AnalysisError."""
     try:
         tree = ast.parse(text, filename=label)
     except (SyntaxError, ValueError, RecursionError) as error:
@@ -99,6 +99,7 @@ def _reached(body: list[ast.stmt], names: Sequence[str], label: str) -> list[ast
         if not _is_main_guard(statement) and not _is_future(statement):
             for bound in _bound(statement):
                 binders.setdefault(bound, []).append(statement)
+    stars = binders.get("*", [])
     taken: dict[int, ast.stmt] = {}
     todo = list(names)
     seen: set[str] = set()
@@ -108,7 +109,7 @@ def _reached(body: list[ast.stmt], names: Sequence[str], label: str) -> list[ast
             continue
         seen.add(name)
         # "from x import *" may bind any name that nothing else binds.
-        for statement in binders.get(name) or binders.get("*", ()):
+        for statement in binders.get(name) or stars:
             if id(statement) not in taken:
                 taken[id(statement)] = statement
                 _refuse_relative(statement, label)

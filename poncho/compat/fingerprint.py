@@ -1,4 +1,4 @@
-"""The identity of functions: their code, and what it reaches; the same text with another constant is another function."""
+"""The identity of functions: their code and what it reaches. With another constant it is another function."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _DEEPEST = 40
 def fingerprint(*values: Any) -> str:
     """Return the sha256 (64 hexadecimal digits) of values: functions by what they do, others by their content.
 
-    Functions and classes of the program's own modules count by source, default values, closure and the globals they name;
-    those of installed modules by name. It is the same in every process as long as the content is.
+    Functions and classes of the program's own modules count by source, default values, closure and the globals they
+    name; those of installed modules by name. It is the same in every process as long as the content is.
     """
     own = {module.__name__ for module in own_modules()} | {"__main__"}
     text = json.dumps([_describe(value, own, (), 0) for value in values], sort_keys=True)

@@ -28,8 +28,9 @@ _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 def check_version(version: str) -> Version:
     """Return ``version`` if it is a kind of library that can be made. Raises UsageError."""
-    if version == "taskvine" or version == "work_queue":
-        return version
+    for known in _RUNTIMES:
+        if version == known:
+            return known
     raise UsageError(f"{version!r} is no version of a library", hint="use taskvine or work_queue")
 
 
@@ -43,7 +44,7 @@ def hoisted_code(modules: Any) -> str:
     if not isinstance(modules, (list, tuple, set, frozenset)):
         raise UsageError(
             f"hoisting_modules must be a list, not {type(modules).__name__}",
-            hint="for example hoisting_modules=[numpy]",
+            hint="for example [numpy]",
         )
     blocks = []
     for item in modules:

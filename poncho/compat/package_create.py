@@ -1,4 +1,4 @@
-"""``ndcctools.poncho.package_create``: packages from Python. Log lines are the caller's business: nothing is printed."""
+"""``ndcctools.poncho.package_create``: packages from Python."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pack_env(
     download_micromamba: bool = False,
     ignore_editable_packages: bool = False,
 ) -> str:
-    """Make the package ``output`` from a conda environment's directory, a spec file, ``-``, a name, or a spec as a dict.
+    """Make the package ``output`` from the directory or name of a conda environment, a spec file, ``-`` or a dict.
 
     ``download_micromamba`` is accepted and means nothing: no program is ever downloaded. Returns ``output``.
     Raises PonchoError; ``output`` appears whole or not at all, and ``spec`` is left as it is.
@@ -65,8 +65,8 @@ def dict_to_env(
 ) -> str:
     """Return the path of a package of ``spec`` (a dict or JSON text), building it only when there is none.
 
-    Packages are kept in ``cache_path`` (default ``.poncho_cache`` here) by platform, spec and the content of local code.
-    ``cache=False`` leaves a new one in the working directory instead; ``force`` builds anew. Raises PonchoError.
+    Packages are kept in ``cache_path`` (default: ``.poncho_cache`` here) by platform, spec and the content of local
+    code. ``cache=False`` leaves a new one in the working directory instead; ``force`` builds anew. Raises PonchoError.
     """
     kept = Path(cache_path or DEFAULT_CACHE)
     wanted = as_spec(spec)

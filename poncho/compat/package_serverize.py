@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 EXEC_MODES = ("fork", "direct")
-# What a library itself needs on a node; the module through which calls share values is stood in for where it is missing.
+# What a library itself needs on a node. TaskVine need not be there: its one function for calls is stood in for.
 _EXTRA = ("cloudpickle",)
 _MAPPING = {"ndcctools.taskvine.utils": ""}
 _INFO = "library_info.clpk"
@@ -143,8 +143,8 @@ def create_library_code(
 ) -> None:
     """Write the program ``dest`` that serves the functions ``funcs`` of the source file ``path``.
 
-    ``version`` is ``taskvine`` or ``work_queue``. With the functions comes what they use of their module: imports, other
-    functions, classes, variables. The library's name is what the module's function ``name()`` returns, or
+    ``version`` is ``taskvine`` or ``work_queue``. With the functions comes what they use of their module: imports,
+    other functions, classes, variables. The library's name is what the module's function ``name()`` returns, or
     ``my_coprocess``. Raises PonchoError, for functions that are not there too.
     """
     kind = generate.check_version(version)

@@ -1,4 +1,4 @@
-"""A spec's names that stand for code on this machine: what is installed editable here is meant, not an index's release."""
+"""Names in a spec that stand for code on this machine: what is installed editable here, not an index's release."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _PYTHON = re.compile(rb"python(?:[23](?:\.\d+)?)?t?\Z")
 _ENV = re.compile(rb"#![ \t]*/usr/bin/env[ \t]+(?:-S[ \t]+)?(\S+)[ \t]*(.*)\Z")
 # What pip, distlib, conda-pack and uv write when the path is long or has spaces.
 _LONG = re.compile(
-    rb"#!/bin/sh\r?\n'''exec'[ \t]+(\"[^\"\n]+\"|\S+)"
+    rb"#!/bin/sh\r?\n'''exec'[ \t]+(\"[^\"\n]+\"|'[^'\n]+'|\S+)"
     rb"[ \t]*(.*?)[ \t]*\"\$0\"[ \t]+\"\$@\"[ \t]*\r?\n'[ \t]*'''[ \t]*\r?\n"
 )
 _COOKIE = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)[^\n]*")
@@ -46,7 +46,7 @@ def find_interpreter(data: bytes, needles: Sequence[bytes], names: Collection[st
         return None
     long = _LONG.match(data)
     if long:
-        return _inside(long[1].strip(b'"'), long[2], long.end(), needles, names)
+        return _inside(long[1].strip(b"\"'"), long[2], long.end(), needles, names)
     end = data.find(b"\n")
     line, body = (data, len(data)) if end < 0 else (data[:end].rstrip(b"\r"), end + 1)
     env = _ENV.match(line)

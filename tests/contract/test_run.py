@@ -45,7 +45,9 @@ def everyone(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("environment", ["-e", "--environment"])
 @pytest.mark.parametrize("unpack", [[], ["-u", "x"], ["--unpack-to", "x"]])
 @pytest.mark.parametrize("wait", [[], ["-w", "5"], ["--wait-for-lock", "5"]])
-def test_every_option_in_both_spellings(run: Runner, tarball: Path, environment: str, unpack: list[str], wait: list[str]) -> None:
+def test_every_option_in_both_spellings(
+    run: Runner, tarball: Path, environment: str, unpack: list[str], wait: list[str]
+) -> None:
     assert run(*unpack, environment, tarball, *wait, "say", "-e", "x").ok().out == "-e x\n"
 
 
@@ -74,7 +76,9 @@ def test_help_env_creation(run: Runner) -> None:
 
 
 @pytest.mark.parametrize("how", [["-d"], ["--debug"], {"PONCHO_PACKAGE_RUN_DEBUG": "yes"}])
-def test_debug_says_each_step_with_its_time_on_stderr(run: Runner, tarball: Path, how: list[str] | dict[str, str]) -> None:
+def test_debug_says_each_step_with_its_time_on_stderr(
+    run: Runner, tarball: Path, how: list[str] | dict[str, str]
+) -> None:
     options, env = (how, {}) if isinstance(how, list) else ([], how)
     for _ in range(2):
         done = run(*options, "-e", tarball, "say", "x", env=env).ok()
@@ -88,10 +92,15 @@ def test_debug_says_each_step_with_its_time_on_stderr(run: Runner, tarball: Path
 
 
 @pytest.mark.parametrize("name", ["py_wrapper", "python_package_run", "a b"])
-def test_one_file_copied_alone_under_any_name_on_a_node_without_python(run: Runner, tarball: Path, tmp_path: Path, name: str) -> None:
+def test_one_file_copied_alone_under_any_name_on_a_node_without_python(
+    run: Runner, tarball: Path, tmp_path: Path, name: str
+) -> None:
     copy = Path(shutil.copy(RUNNER, run.cwd / name))
     package = tarball.rename(run.cwd / "package")
-    nothing = without(tmp_path / "bin", *(n for n in os.listdir("/usr/bin") if n.startswith(("python", "perl", "conda", "flock", "realpath"))))
+    nothing = without(
+        tmp_path / "bin",
+        *(n for n in os.listdir("/usr/bin") if n.startswith(("python", "perl", "conda", "flock", "realpath"))),
+    )
     for _ in range(2):
         assert run("-e", package, "say", "x", script=copy, env={"PATH": nothing}).ok().out == "x\n"
 
@@ -120,7 +129,12 @@ def test_a_command_that_is_missing_or_not_executable(run: Runner, tarball: Path)
 def test_a_signal_ends_the_command_as_if_there_were_no_runner(run: Runner, tarball: Path, name: str) -> None:
     number = getattr(signal, f"SIG{name}")
     assert run("-e", tarball, "sh", "-c", f"kill -{name} $$").status == -number
-    through_a_shell = subprocess.run(["sh", "-c", '"$@"; exit $?', "sh", *run.command("-e", tarball, "sh", "-c", f"kill -{name} $$")], env=run.environment(), check=False, stderr=subprocess.DEVNULL)
+    through_a_shell = subprocess.run(
+        ["sh", "-c", '"$@"; exit $?', "sh", *run.command("-e", tarball, "sh", "-c", f"kill -{name} $$")],
+        env=run.environment(),
+        check=False,
+        stderr=subprocess.DEVNULL,
+    )
     assert through_a_shell.returncode == 128 + number
 
 
@@ -153,7 +167,9 @@ def test_every_descriptor_is_inherited(run: Runner, tarball: Path) -> None:
 
 def test_it_is_the_same_process_group_and_the_same_process(run: Runner, tarball: Path) -> None:
     for _ in range(2):
-        process = run.start("-e", tarball, sys.executable, "-c", "import os; print(os.getpid(), os.getpgrp())", start_new_session=True)
+        process = run.start(
+            "-e", tarball, sys.executable, "-c", "import os; print(os.getpid(), os.getpgrp())", start_new_session=True
+        )
         out, _ = process.communicate(timeout=60)
         assert out.split() == [str(process.pid).encode()] * 2
 
@@ -172,7 +188,16 @@ def test_the_environment_is_first_on_path_and_its_variables_are_set(run: Runner,
 
 
 def test_other_variables_are_left_alone(run: Runner, tarball: Path) -> None:
-    mine = {"env": "1", "store": "2", "digest": "3", "line": "4", "dir": "5", "ODD": "a b\n$(x) 'q'", "LC_ALL": "C", "LD_LIBRARY_PATH": "/x"}
+    mine = {
+        "env": "1",
+        "store": "2",
+        "digest": "3",
+        "line": "4",
+        "dir": "5",
+        "ODD": "a b\n$(x) 'q'",
+        "LC_ALL": "C",
+        "LD_LIBRARY_PATH": "/x",
+    }
     seen = []
     for _ in range(2):
         out = run("-e", tarball, sys.executable, "-c", "import os; print(dict(os.environ))", env=mine).ok().out
@@ -185,7 +210,13 @@ def test_other_variables_are_left_alone(run: Runner, tarball: Path) -> None:
 
 def test_pythonpath_is_unset_and_poncho_prefix_is_not_exported(run: Runner, tarball: Path) -> None:
     for _ in range(2):
-        out = run("-e", tarball, "sh", "-c", 'echo "${PYTHONPATH-unset} ${PONCHO_PREFIX-unset}"', env={"PYTHONPATH": "/x"}).ok().out
+        out = (
+            run(
+                "-e", tarball, "sh", "-c", 'echo "${PYTHONPATH-unset} ${PONCHO_PREFIX-unset}"', env={"PYTHONPATH": "/x"}
+            )
+            .ok()
+            .out
+        )
         assert out == "unset unset\n"
 
 
@@ -237,7 +268,9 @@ def test_fault_26_sigterm_ends_the_command_and_leaves_its_environment(run: Runne
     assert (run.store / run.unpacked()[0] / "bin/say").exists()
 
 
-def test_fault_27_a_directory_with_environment_a_never_runs_a_when_asked_for_b(run: Runner, tarball: Path, tmp_path: Path) -> None:
+def test_fault_27_a_directory_with_environment_a_never_runs_a_when_asked_for_b(
+    run: Runner, tarball: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other.tar.gz"
     plain(files={"bin/say": "#!/bin/sh\necho other\n", "lib/blob": bytes(1000)}).write(other)
     for _ in range(5):
@@ -271,7 +304,16 @@ def test_fault_30_the_working_directory_is_left_as_it_is(run: Runner, tarball: P
         os.chown(store, 65534, 65534)
         read_only = everyone / "cwd"
         read_only.mkdir(mode=0o555)
-        done = run("-e", everyone / tarball.name, "say", "x", script=everyone / RUNNER.name, cwd=read_only, env={"PONCHO_STORE": str(store)}, user=65534)
+        done = run(
+            "-e",
+            everyone / tarball.name,
+            "say",
+            "x",
+            script=everyone / RUNNER.name,
+            cwd=read_only,
+            env={"PONCHO_STORE": str(store)},
+            user=65534,
+        )
     else:
         run.cwd.chmod(0o555)
         done = run("-e", tarball, "say", "x")
@@ -285,9 +327,22 @@ def test_fault_31_errors_go_to_stderr(run: Runner, tarball: Path) -> None:
 
 
 def test_fault_32_the_users_python_stays_out(run: Runner, tarball: Path) -> None:
-    leaks = {"PYTHONPATH": "/x", "PYTHONHOME": "/x", "PYTHONSTARTUP": "/x", "VIRTUAL_ENV": "/x", "PYTHONNOUSERSITE": None}
+    leaks = {
+        "PYTHONPATH": "/x",
+        "PYTHONHOME": "/x",
+        "PYTHONSTARTUP": "/x",
+        "VIRTUAL_ENV": "/x",
+        "PYTHONNOUSERSITE": None,
+    }
     for _ in range(2):
-        done = run("-e", tarball, "sh", "-c", 'echo "$PYTHONPATH$PYTHONHOME$PYTHONSTARTUP$VIRTUAL_ENV|$PYTHONNOUSERSITE"', env=leaks)
+        done = run(
+            "-e",
+            tarball,
+            "sh",
+            "-c",
+            'echo "$PYTHONPATH$PYTHONHOME$PYTHONSTARTUP$VIRTUAL_ENV|$PYTHONNOUSERSITE"',
+            env=leaks,
+        )
         assert done.ok().out == "|1\n"
 
 

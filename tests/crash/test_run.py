@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from tests.support.handmade import foreign, plain, tree
 from tests.support.runner import Runner, without
 
-COUNT = int(os.environ.get("PONCHO_CRASH_COUNT", "30"))
+COUNT = int(os.environ.get("PONCHO_CRASH_COUNT", "12"))
 
 
 @pytest.fixture
@@ -40,15 +41,15 @@ def package(tmp_path: Path) -> Path:
 def slow(tmp_path: Path) -> str:
     """Return a PATH on which decompressing never ends, as on a disk that hangs."""
     path = Path(without(tmp_path / "slow", "gzip"))
-    (path / "gzip").write_text("#!/bin/sh\nsleep 600 & echo $! >>\"$SLOW\"; wait\n")
+    (path / "gzip").write_text('#!/bin/sh\nsleep 600 & echo $! >>"$SLOW"; wait\n')
     (path / "gzip").chmod(0o755)
     return str(path)
 
 
-def wait_for(condition: object, seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
     """Wait until the function returns something true."""
     limit = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < limit, "it did not happen"
         time.sleep(0.005)
 
@@ -61,7 +62,9 @@ def expected(run: Runner, root: Path, reference: dict[str, tuple[int, bytes]]) -
 
 @pytest.mark.parametrize("victim", ["group", "runner"])
 @pytest.mark.parametrize("place", ["store", "directory"])
-def test_killed_at_any_time_it_leaves_nothing_that_is_ever_accepted(run: Runner, package: Path, victim: str, place: str) -> None:
+def test_killed_at_any_time_it_leaves_nothing_that_is_ever_accepted(
+    run: Runner, package: Path, victim: str, place: str
+) -> None:
     options = ["-u", "env"] if place == "directory" else []
     began = time.monotonic()
     run("-e", package, *options).ok()
@@ -105,7 +108,9 @@ def test_fifty_at_once_all_succeed(run: Runner, tmp_path: Path, locks: str) -> N
     hidden = {"flock": [], "links": ["flock"], "none": ["flock", "ln"]}[locks]
     path = without(tmp_path / "bin", *hidden)
     if locks == "none":
-        (Path(path) / "ln").write_text("#!/bin/sh\nfor last; do :; done\n[ -e \"$last\" ] || [ -L \"$last\" ] || /bin/ln -s x \"$last.$$\"\n")
+        (Path(path) / "ln").write_text(
+            '#!/bin/sh\nfor last; do :; done\n[ -e "$last" ] || [ -L "$last" ] || /bin/ln -s x "$last.$$"\n'
+        )
         (Path(path) / "ln").chmod(0o755)
     count = 50 if locks != "none" else 10
     started = [run.start("-d", "-e", tmp_path / "env.tar.gz", "say", "x", env={"PATH": path}) for _ in range(count)]
@@ -120,7 +125,9 @@ def test_fifty_at_once_all_succeed(run: Runner, tmp_path: Path, locks: str) -> N
 
 
 @pytest.mark.parametrize("place", ["store", "directory"])
-def test_a_lock_that_is_held_is_an_error_at_the_limit_that_names_lock_and_option(run: Runner, tmp_path: Path, place: str) -> None:
+def test_a_lock_that_is_held_is_an_error_at_the_limit_that_names_lock_and_option(
+    run: Runner, tmp_path: Path, place: str
+) -> None:
     digest = plain().write(tmp_path / "env.tar.gz")
     if place == "store":
         run.store.mkdir()
@@ -166,7 +173,9 @@ def test_a_waiter_goes_on_when_the_holder_is_killed(run: Runner, tmp_path: Path,
 
 @pytest.mark.parametrize("name", ["TERM", "INT", "HUP"])
 @pytest.mark.parametrize("place", ["store", "directory"])
-def test_a_signal_while_unpacking_ends_it_at_once_and_leaves_nothing(run: Runner, tmp_path: Path, slow: str, name: str, place: str) -> None:
+def test_a_signal_while_unpacking_ends_it_at_once_and_leaves_nothing(
+    run: Runner, tmp_path: Path, slow: str, name: str, place: str
+) -> None:
     package = tmp_path / "env.tar.gz"
     plain().write(package)
     options = ["-u", "env"] if place == "directory" else []

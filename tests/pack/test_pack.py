@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -321,8 +323,6 @@ def test_record_files_stay_true(prefix: Path, tmp_path: Path) -> None:
     for path, digest, size in rows:
         if digest:
             data = (site / path).read_bytes()
-            import base64
-
             expected = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
             assert (digest, size) == (f"sha256={expected}", str(len(data))), path
 
@@ -389,8 +389,6 @@ def test_a_full_disk_is_one_clear_error(prefix: Path, tmp_path: Path) -> None:
     code = "from pathlib import Path; import sys; from tests.support.prefixes import packed; from poncho.errors import BuildError\ntry: packed(Path(sys.argv[1]), Path(sys.argv[2]))\nexcept BuildError as e: print(e.message)"
     root = Path(__file__).parents[2]
     script = f'{" ".join(mount)} || exit 77; "$1" -c "$2" "$3" "$4"; ls -A "{small}"'
-    import sys
-
     run = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script, "sh", sys.executable, code, str(prefix), str(small / "env.tar.gz")],
         capture_output=True, text=True, cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, check=False,

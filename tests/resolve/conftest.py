@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -13,7 +19,6 @@ from filelock import FileLock
 from poncho.engine import SolveRequest, native_platform
 from poncho.engine.rattler import RattlerEngine
 from poncho.store import BuilderCache
-from tests.support.server import FileServer, serve
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +65,40 @@ def index(tmp_path_factory):
         files = [write_wheel(folder, name, version, requires) for version, requires in versions]
         links = (f'<a href="{f.name}#sha256={hashlib.sha256(f.read_bytes()).hexdigest()}">{f.name}</a>' for f in files)
         (folder / "index.html").write_text("<!DOCTYPE html><html><body>" + "\n".join(links) + "</body></html>")
-    with serve(FileServer(root / "simple")) as server:
+    with serve_index(root) as server:
         yield server
+
+
+@dataclass
+class Index:
+    """A folder of folders of wheels, served; ``requests`` are the paths that were asked for."""
+
+    root: Path
+    url: str
+    requests: list[str]
+
+
+@contextmanager
+def serve_index(root: Path) -> Iterator[Index]:
+    """Serve ``root/simple`` as a package index (PEP 503); any user and password are welcome."""
+    requests: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args, directory=str(root))
+
+        def log_message(self, format: str, *args: object) -> None:
+            requests.append(self.path)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield Index(root / "simple", f"http://127.0.0.1:{server.server_address[1]}/simple", requests)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @pytest.fixture

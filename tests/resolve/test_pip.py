@@ -28,13 +28,29 @@ def resolve(conda_python, environ, tmp_path, tool):
     return run
 
 
-def project(folder, name="localpkg", version="0.3", dependencies="[]"):
+BACKEND = """
+from pathlib import Path
+
+def prepare_metadata_for_build_wheel(directory, config_settings=None):
+    folder = Path(directory, "localpkg-0.3.dist-info")
+    folder.mkdir()
+    requires = "".join(f"Requires-Dist: {name}\\n" for name in Path("requires.txt").read_text().split())
+    folder.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\\nName: localpkg\\nVersion: 0.3\\n{requires}")
+    folder.joinpath("WHEEL").write_text("Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    return folder.name
+"""
+
+
+def project(folder, requires=""):
+    """Write a project that needs nothing from any index to be built."""
     folder.mkdir(parents=True)
     (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "{name}"\nversion = "{version}"\ndependencies = {dependencies}\n'
-        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        f'[project]\nname = "localpkg"\nversion = "0.3"\ndependencies = {requires.split()}\n'
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     )
-    (folder / f"{name}.py").write_text("answer = 42\n")
+    (folder / "backend.py").write_text(BACKEND)
+    (folder / "requires.txt").write_text(requires)
+    (folder / "localpkg.py").write_text("answer = 42\n")
     return folder
 
 
@@ -82,7 +98,7 @@ def test_a_version_that_does_not_exist_is_named(resolve):
 
 
 def test_local_code_is_locked_by_its_path_and_content(resolve, tmp_path):
-    folder = project(tmp_path / "a dir" / "localpkg", dependencies='["beta"]')
+    folder = project(tmp_path / "a dir" / "localpkg", requires="beta")
     found = {one.name: one for one in resolve("./a dir/localpkg")}
     assert found.keys() == {"localpkg", "beta"}
     assert found["localpkg"].requirement == str(folder)

@@ -61,7 +61,10 @@ def test_taskvines_life_cycle(run: Runner, env: Path) -> None:
 
 def test_run_in_env_names_its_directory(run: Runner, env: Path) -> None:
     for _ in range(2):
-        assert run("sh", "-c", "echo $PONCHO_PREFIX $CONDA_PREFIX", script=env / "bin/run_in_env").ok().out == f"{env} {env}\n"
+        assert (
+            run("sh", "-c", "echo $PONCHO_PREFIX $CONDA_PREFIX", script=env / "bin/run_in_env").ok().out
+            == f"{env} {env}\n"
+        )
     (run.cwd / "runner").symlink_to(env / "bin/run_in_env")
     (run.cwd / "relative").symlink_to("runner")
     for name in ("runner", "relative"):

@@ -61,7 +61,10 @@ def test_a_compression_that_the_node_does_not_know_is_named(run: Runner, tmp_pat
 def test_variables_of_cctools_packages_are_set(run: Runner, tarball: Path) -> None:
     foreign(
         tarball,
-        files={"poncho/set_env": "export DATA=$1/DATA\nexport LD_PRELOAD=$1/x\nexport X;touch pwned=$1/X\n", "DATA/x": ""},
+        files={
+            "poncho/set_env": "export DATA=$1/DATA\nexport LD_PRELOAD=$1/x\nexport X;touch pwned=$1/X\n",
+            "DATA/x": "",
+        },
     )
     done = run("-e", tarball, "sh", "-c", "echo $DATA $LD_PRELOAD $X").ok()
     assert done.out == f"{run.store}/{run.unpacked()[0]}/DATA\n"

@@ -22,7 +22,9 @@ def mounted(run: Runner) -> Iterator[Callable[[str], Path]]:
     place.mkdir()
 
     def mount(options: str) -> Path:
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "poncho-test", place], capture_output=True, check=False)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "poncho-test", place], capture_output=True, check=False
+        )
         if done.returncode:
             pytest.skip("file systems cannot be mounted here")
         return place
@@ -63,7 +65,9 @@ def test_a_store_that_executes_nothing_is_named(run: Runner, package: Path, moun
     assert not [path for path in store.iterdir() if not path.name.startswith(".lock")]
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(run: Runner, tmp_path: Path, mounted: Callable[[str], Path]) -> None:
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    run: Runner, tmp_path: Path, mounted: Callable[[str], Path]
+) -> None:
     made = plain(facts={"bytes": 1})
     made.files["lib/large"] = os.urandom(400_000)
     made.write(tmp_path / "env.tar.gz")
@@ -108,7 +112,13 @@ def test_a_flipped_bit_is_never_accepted(run: Runner, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [(b"", "empty"), (b"hello\n" * 200, "not a package"), (b"PK\x03\x04" + bytes(600), "zip"), (b"hsqs" + bytes(600), "squashfs"), (b"\0", "not a package")],
+    [
+        (b"", "empty"),
+        (b"hello\n" * 200, "not a package"),
+        (b"PK\x03\x04" + bytes(600), "zip"),
+        (b"hsqs" + bytes(600), "squashfs"),
+        (b"\0", "not a package"),
+    ],
 )
 def test_what_is_not_a_package_is_named(run: Runner, tmp_path: Path, content: bytes, word: str) -> None:
     path = tmp_path / "thing"
@@ -142,12 +152,16 @@ def test_links_in_the_runners_own_places_are_refused(run: Runner, tmp_path: Path
     assert list(outside.iterdir()) == []
 
 
-def test_the_store_is_made_private_and_under_the_first_scratch_directory(run: Runner, package: Path, tmp_path: Path) -> None:
+def test_the_store_is_made_private_and_under_the_first_scratch_directory(
+    run: Runner, package: Path, tmp_path: Path
+) -> None:
     for name in ("condor", "slurm", "tmp", "wq"):
         (tmp_path / name).mkdir()
     order = ["_CONDOR_SCRATCH_DIR", "SLURM_TMPDIR", "WORK_QUEUE_SANDBOX", "TMPDIR"]
     env: dict[str, str | None] = {"PONCHO_STORE": None}
-    env |= dict(zip(order, map(str, (tmp_path / "condor", tmp_path / "slurm", tmp_path / "wq", tmp_path / "tmp")), strict=True))
+    env |= dict(
+        zip(order, map(str, (tmp_path / "condor", tmp_path / "slurm", tmp_path / "wq", tmp_path / "tmp")), strict=True)
+    )
     for variable in order:
         store = Path(str(env[variable])) / f"poncho-{os.geteuid()}"
         assert run("-e", package, "say", "x", env=env, umask=0).ok().out == "x\n"
@@ -157,7 +171,9 @@ def test_the_store_is_made_private_and_under_the_first_scratch_directory(run: Ru
 
 
 @pytest.mark.parametrize("trouble", ["writable by others", "symbolic link", "somebody else's"])
-def test_a_store_that_others_could_have_prepared_is_refused(run: Runner, package: Path, tmp_path: Path, trouble: str) -> None:
+def test_a_store_that_others_could_have_prepared_is_refused(
+    run: Runner, package: Path, tmp_path: Path, trouble: str
+) -> None:
     store = tmp_path / "scratch" / f"poncho-{os.geteuid()}"
     store.parent.mkdir()
     if trouble == "symbolic link":
@@ -184,7 +200,9 @@ def test_an_environment_that_somebody_else_put_into_the_store_is_not_run(run: Ru
 
 def test_an_unwritable_store_is_one_line(run: Runner, package: Path) -> None:
     (run.directory / "file").write_text("")
-    run("-e", package, "say", env={"PONCHO_STORE": str(run.directory / "file/store")}).refused("cannot be made", "PONCHO_STORE")
+    run("-e", package, "say", env={"PONCHO_STORE": str(run.directory / "file/store")}).refused(
+        "cannot be made", "PONCHO_STORE"
+    )
 
 
 @pytest.mark.parametrize("mask", [0o077, 0o777, 0o277, 0])

@@ -32,7 +32,9 @@ def test_every_shell_writes_the_same_environment(run: Runner, package: Path) -> 
     assert files["lib/ünï cödé"] == (0o644, b"x")
     assert files["bin/say"][0] == 0o755
     assert files["bin/shout"] == (0, b"say")
-    assert PLACEHOLDER.encode() not in b"".join(data for name, (_, data) in files.items() if not name.startswith("poncho/"))
+    assert PLACEHOLDER.encode() not in b"".join(
+        data for name, (_, data) in files.items() if not name.startswith("poncho/")
+    )
 
 
 def test_two_packages_live_side_by_side(run: Runner, package: Path, tmp_path: Path) -> None:

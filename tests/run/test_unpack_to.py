@@ -48,7 +48,9 @@ def test_the_second_run_starts_no_process(run: Runner, package: Path) -> None:
     assert run("-e", package, "-u", "env", "say", "x", env={"PATH": "/nowhere"}).ok().out == "x\n"
 
 
-def test_a_directory_with_another_environment_never_gives_the_wrong_one(run: Runner, package: Path, other: Path) -> None:
+def test_a_directory_with_another_environment_never_gives_the_wrong_one(
+    run: Runner, package: Path, other: Path
+) -> None:
     for _ in range(3):
         assert run("-e", package, "-u", "env", "say", "this").ok().out == "this\n"
         assert run("-e", other, "-u", "env", "say", "this").ok().out == "other\n"

@@ -83,11 +83,17 @@ class Handmade:
         files = self.members()
         manifest = (json.dumps({"format": 1}) + "\n").encode()
         files["poncho/manifest.json"] = manifest
-        lines = [f"{hashlib.sha256(data).hexdigest()}\t{_mode(name, data):04o}\t{len(data)}\t{name}" for name, data in files.items()]
+        lines = [
+            f"{hashlib.sha256(data).hexdigest()}\t{_mode(name, data):04o}\t{len(data)}\t{name}"
+            for name, data in files.items()
+        ]
         lines += [f"link\t{target}\t{name}" for name, target in self.links.items()]
         files["poncho/contents"] = ("\n".join(sorted(lines, key=lambda line: line.rsplit("\t", 1)[1])) + "\n").encode()
         digest = hashlib.sha256(files["poncho/contents"] + manifest).hexdigest()
-        groups = [list(self.boot), *([name] for name in sorted(files, key=lambda n: (n.startswith("poncho/"), n)) if name not in self.boot)]
+        groups = [
+            list(self.boot),
+            *([name] for name in sorted(files, key=lambda n: (n.startswith("poncho/"), n)) if name not in self.boot),
+        ]
         packed = [_gzip(_tar(files, group)) for group in groups if group]
         links = _gzip(b"".join(_header(_link(name, target)) for name, target in self.links.items()))
         extra = _gzip(b"".join(_header(info) for info in self.first_members))
@@ -103,7 +109,16 @@ class Handmade:
             facts["boot"] = len(header) + len(packed[0])
             header = _comment(digest, facts | dict(self.facts))
         end = len(packed) - 1
-        whole = [header, *packed[:end], extra, links, packed[end], _gzip(bytes(1024)), _extra(b"PI", bytes(8)), _extra(b"PF", bytes(60))]
+        whole = [
+            header,
+            *packed[:end],
+            extra,
+            links,
+            packed[end],
+            _gzip(bytes(1024)),
+            _extra(b"PI", bytes(8)),
+            _extra(b"PF", bytes(60)),
+        ]
         path.write_bytes(b"".join(whole))
         return digest
 
@@ -196,7 +211,13 @@ if __name__ == '__main__':
 """
 
 
-def foreign(path: Path, *, prefix: str = "/opt/build" + "_placehold" * 20, files: Mapping[str, str | bytes] | None = None, compression: str = "gz") -> None:
+def foreign(
+    path: Path,
+    *,
+    prefix: str = "/opt/build" + "_placehold" * 20,
+    files: Mapping[str, str | bytes] | None = None,
+    compression: str = "gz",
+) -> None:
     """Write what conda-pack writes: a plain tarball with ``bin/conda-unpack``, conda-pack's own code in it."""
     import conda_pack
 
@@ -210,7 +231,10 @@ def foreign(path: Path, *, prefix: str = "/opt/build" + "_placehold" * 20, files
         "conda-meta/history": "",
         **(files or {}),
     }
-    records = ",\n".join(repr((name, prefix, mode)) for name, mode in (("bin/where", "text"), ("lib/blob", "binary"), ("bin/say", "text")))
+    records = ",\n".join(
+        repr((name, prefix, mode))
+        for name, mode in (("bin/where", "text"), ("lib/blob", "binary"), ("bin/say", "text"))
+    )
     found["bin/conda-unpack"] = CONDA_UNPACK.format(replace=replace, records=records)
     with tarfile.open(path, f"w:{compression}") as archive:
         for name, data in found.items():

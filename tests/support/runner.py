@@ -58,7 +58,13 @@ class Runner:
 
     def environment(self, changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
         """Return the environment of a run; None in ``changes`` takes a variable away."""
-        found: dict[str, str | None] = {"PATH": PATH, "HOME": str(self.directory), "PONCHO_STORE": str(self.store), **self.env, **(changes or {})}
+        found: dict[str, str | None] = {
+            "PATH": PATH,
+            "HOME": str(self.directory),
+            "PONCHO_STORE": str(self.store),
+            **self.env,
+            **(changes or {}),
+        }
         return {name: value for name, value in found.items() if value is not None}
 
     def command(self, *args: object, script: Path | None = None) -> list[str]:
@@ -85,7 +91,9 @@ class Runner:
         )
         return Outcome(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
-    def start(self, *args: object, env: Mapping[str, str | None] | None = None, **options: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self, *args: object, env: Mapping[str, str | None] | None = None, **options: Any
+    ) -> subprocess.Popen[bytes]:
         """Start a run and do not wait for it."""
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": self.cwd, **options}
         return subprocess.Popen(self.command(*args), env=self.environment(env), **options)
@@ -102,11 +110,19 @@ class Runner:
 
     def unpacked(self) -> list[str]:
         """Return the names of the environments in the store."""
-        return sorted(name for name in os.listdir(self.store) if not name.startswith((".", "work."))) if self.store.is_dir() else []
+        return (
+            sorted(name for name in os.listdir(self.store) if not name.startswith((".", "work.")))
+            if self.store.is_dir()
+            else []
+        )
 
     def leftovers(self) -> list[str]:
         """Return what killed runners left in the store."""
-        return [name for name in os.listdir(self.store) if name.startswith("work.") or name.endswith(".link")] if self.store.is_dir() else []
+        return (
+            [name for name in os.listdir(self.store) if name.startswith("work.") or name.endswith(".link")]
+            if self.store.is_dir()
+            else []
+        )
 
 
 def without(directory: Path, *hidden: str) -> str:

@@ -1,0 +1,52 @@
+"""``poncho_package_cache SPEC``: the path of the package of a spec, on standard output; built when it is missing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from poncho.cli.guard import Parser, add_common, run
+from poncho.cli.progress import reporter_for
+
+_PROG = "poncho_package_cache"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = Parser(prog=_PROG, description=__doc__)
+    add_arguments(parser)
+    return run(parser, command, argv)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``cache``."""
+    parser.add_argument("spec", metavar="SPEC", help="a file that holds a spec of any kind, or '-' for standard input")
+    parser.add_argument(
+        "--cache", type=Path, metavar="DIR", help="where packages are kept (default: in the user's cache directory)"
+    )
+    parser.add_argument("--force", action="store_true", help="build it anew")
+    add_common(parser)
+
+
+def command(arguments: Namespace) -> int:
+    """Find or build the package, and print where it is."""
+    from poncho.compat.cache import cached_package
+    from poncho.spec import decode, load_spec, loads_spec
+    from poncho.store import BuilderCache
+
+    if arguments.spec == "-":
+        spec = loads_spec(decode(sys.stdin.buffer.read(), source="standard input"), source="standard input")
+    else:
+        spec = load_spec(Path(arguments.spec))
+    directory = arguments.cache or BuilderCache.default().directory("packages")
+    with reporter_for(arguments, _PROG) as reporter:
+        package = cached_package(spec, directory.absolute(), force=arguments.force, reporter=reporter)
+    print(json.dumps({"package": str(package)}, indent=4) if arguments.json else package)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

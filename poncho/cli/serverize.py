@@ -1,0 +1,61 @@
+"""``poncho_package_serverize``: functions of a file as a program that TaskVine or Work Queue workers call."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from poncho.cli.guard import Parser, add_common, run
+from poncho.cli.progress import reporter_for
+
+_PROG = "poncho_package_serverize"
+_EPILOG = """With the functions comes what they use of their file: imports, other functions, classes, variables; the
+rest of the file is left out and never run. The library is called what the file's function name() returns, or my_coprocess.
+Work Queue: work_queue_worker --coprocess DEST.
+TaskVine: Manager.create_library_from_serverized_files(NAME, DEST, ENV)."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = Parser(prog=_PROG, description=__doc__, epilog=_EPILOG)
+    add_arguments(parser)
+    return run(parser, command, argv)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``serverize``."""
+    parser.add_argument("--src", required=True, metavar="FILE", help="the source file that holds the functions")
+    parser.add_argument(
+        "--function", required=True, action="append", metavar="F", help="a function to serve (can be repeated)"
+    )
+    parser.add_argument("--dest", required=True, metavar="FILE", help="the program to write")
+    parser.add_argument(
+        "--version", required=True, choices=["work_queue", "taskvine"], help="whose worker is to call the functions"
+    )
+    parser.add_argument("--pack", metavar="ENV", help="also make the package that the program needs")
+    add_common(parser)
+
+
+def command(arguments: Namespace) -> int:
+    """Write the program, and the package that it needs."""
+    from poncho.analyze import find_environment
+    from poncho.compat.package_serverize import create_library_code, pack_library_code
+
+    create_library_code(arguments.src, arguments.function, arguments.dest, arguments.version)
+    if arguments.pack:
+        with reporter_for(arguments, _PROG) as reporter:
+            pack_library_code(Path(arguments.dest), arguments.pack, prefix=find_environment().prefix, reporter=reporter)
+    if arguments.json:
+        result = {"program": arguments.dest, "package": arguments.pack, "functions": arguments.function}
+        print(json.dumps(result, indent=4, sort_keys=True))
+    elif not arguments.quiet:
+        written = arguments.dest + (f" and {arguments.pack}" if arguments.pack else "")
+        print(f"{_PROG}: {', '.join(arguments.function)}: {written}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
