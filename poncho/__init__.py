@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 from poncho._version import __version__
 
 if TYPE_CHECKING:
-    from poncho.analyze import Analysis, analyze
-    from poncho.create import CreateOptions, create
+    from poncho.analysis import Analysis, analyze
+    from poncho.builder import CreateOptions, create
     from poncho.errors import PonchoError
     from poncho.package import Package, open_package
     from poncho.spec import Spec
 
 _HOMES = {
-    "Analysis": "poncho.analyze",
-    "CreateOptions": "poncho.create",
+    "Analysis": "poncho.analysis",
+    "CreateOptions": "poncho.builder",
     "Package": "poncho.package",
     "PonchoError": "poncho.errors",
     "Spec": "poncho.spec",
-    "analyze": "poncho.analyze",
-    "create": "poncho.create",
+    "analyze": "poncho.analysis",
+    "create": "poncho.builder",
     "open_package": "poncho.package",
 }
 

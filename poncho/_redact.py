@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit, urlunsplit
 
 MASK = "****"
 
@@ -10,10 +11,16 @@ MASK = "****"
 _USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^\s/?#@'\"]+(?:@[^\s/?#@'\"]+)*)@")
 # anaconda-style token in the path: /t/TOKEN/
 _PATH_TOKEN = re.compile(r"(?P<head>/t/)(?P<token>[^/\s'\"]+)(?=/)")
+# Never part of what a URL names, so that they can be left out of one.
+_SECRET_PARAMETERS = frozenset(
+    """
+    access_token api_key apikey auth password private_token sig signature token x-amz-credential x-amz-security-token
+    x-amz-signature
+    """.split()  # noqa: SIM905 (words read better)
+)
+# ``key`` may be a secret or data: it is not shown, but not taken out of a URL either.
 _QUERY_SECRET = re.compile(
-    r"(?P<head>[?&;](?:access_token|auth|api_?key|key|password|private_token|sig|signature|token|x-amz-signature|x-amz-credential|x-amz-security-token)=)"
-    r"(?P<secret>[^&#\s'\"]+)",
-    re.IGNORECASE,
+    rf"(?P<head>[?&;](?:key|{'|'.join(sorted(_SECRET_PARAMETERS))})=)(?P<secret>[^&#\s'\"]+)", re.IGNORECASE
 )
 _AUTH_HEADER = re.compile(
     r"(?P<head>\bauthorization\s*[:=]\s*(?:basic|bearer|token)?\s*)(?P<secret>[^\s'\"]+)", re.IGNORECASE
@@ -37,7 +44,23 @@ def _mask_userinfo(match: re.Match[str]) -> str:
 
 
 def strip_credentials(url: str) -> str:
-    """Return ``url`` without userinfo, path token and secret query values: fit for a lock or a package."""
-    url = _USERINFO.sub(lambda m: m[0] if m["scheme"].lower().endswith("ssh://") else m["scheme"], url)
-    url = re.sub(r"/t/[^/\s'\"]+(?=/)", "", url)
-    return _QUERY_SECRET.sub("", url)
+    """Return ``url`` without userinfo, path token and secret query values: fit for a lock or a package.
+
+    The user name of an ssh URL stays: it is no secret, and the URL is useless without it.
+    """
+    try:
+        parts = urlsplit(url)
+        netloc = parts.netloc
+    except ValueError:
+        return redact(url)
+    userinfo, at, host = netloc.rpartition("@")
+    if at:
+        user = userinfo.partition(":")[0]
+        netloc = f"{user}@{host}" if parts.scheme.endswith("ssh") and user else host
+    path = re.sub(r"/t/[^/]+(?=/)", "", parts.path)
+    query = "&".join(
+        pair for pair in parts.query.split("&") if pair.partition("=")[0].lower() not in _SECRET_PARAMETERS
+    )
+    if (netloc, path, query) == (parts.netloc, parts.path, parts.query):
+        return url
+    return urlunsplit((parts.scheme, netloc, path, query, parts.fragment))

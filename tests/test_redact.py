@@ -44,3 +44,20 @@ def test_ssh_user_names_are_no_secret():
     assert redact("ssh://git@host.example/repo") == "ssh://git@host.example/repo"
     assert redact("git@host.example:repo") == "git@host.example:repo"
     assert redact("nothing to hide: a@b") == "nothing to hide: a@b"
+
+
+def test_what_a_url_names_is_left_as_it_is():
+    for url in (
+        "https://h.example/x?key=2&a=1",
+        "ssh://git@h.example/r.git",
+        "git@h.example:r.git",
+        "/local/path",
+        "file:///a b",
+    ):
+        assert strip_credentials(url) == url
+
+
+def test_one_secret_parameter_goes_and_the_others_stay():
+    assert strip_credentials(f"https://h.example/x?a=1&token={CANARY}&b=2") == "https://h.example/x?a=1&b=2"
+    assert strip_credentials(f"https://h.example/x?token={CANARY}&a=1") == "https://h.example/x?a=1"
+    assert strip_credentials(f"ssh://git:{CANARY}@h.example/r") == "ssh://git@h.example/r"

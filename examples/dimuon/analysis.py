@@ -1,7 +1,7 @@
 """Measure the mass of the Z boson in a file of muon pairs, and draw it.
 
-The events come from $EVENTS (a CSV file), the calibration from $CALIBRATION (a directory). The plot goes to the working directory, or
-to where --plot says.
+The events come from $EVENTS (a CSV file), the calibration from $CALIBRATION (a directory). The plot goes to the working
+directory, or to where --plot says.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from scipy.optimize import curve_fit
 from scipy.special import voigt_profile
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402 (the back-end comes first)
+import matplotlib.pyplot as plt
 
 Z_WIDTH = 2.4952  # GeV, natural width: what is measured here is mass and resolution
 LOW, HIGH = 70.0, 112.0
@@ -40,7 +40,9 @@ def invariant_mass(events: pd.DataFrame) -> np.ndarray:
 
 def model(mass, signal, mean, resolution, background, slope):
     """Return a resonance smeared by the detector over a falling background."""
-    return signal * voigt_profile(mass - mean, abs(resolution), Z_WIDTH / 2) + background * np.exp(-slope * (mass - LOW))
+    return signal * voigt_profile(mass - mean, abs(resolution), Z_WIDTH / 2) + background * np.exp(
+        -slope * (mass - LOW)
+    )
 
 
 def fit(mass: np.ndarray):
@@ -66,7 +68,9 @@ def main() -> None:
         label = f"{name}: {best[1]:.2f} ± {error[1]:.2f} GeV"
         axes.errorbar(centres, counts, np.sqrt(counts), fmt=".", color=colour, label=label)
         axes.plot(centres, model(centres, *best), color=colour)
-        print(f"{name:12} mass {best[1]:.3f} ± {error[1]:.3f} GeV, resolution {abs(best[2]):.2f} GeV, {counts.sum()} pairs")
+        print(
+            f"{name:12} mass {best[1]:.3f} ± {error[1]:.3f} GeV, resolution {abs(best[2]):.2f} GeV, {counts.sum()} pairs"
+        )
     axes.set(xlabel="muon pair mass [GeV]", ylabel="pairs per 0.5 GeV", title="Toy Z → μμ, simulated", xlim=(LOW, HIGH))
     axes.legend()
     figure.savefig(arguments.plot, dpi=120)

@@ -13,7 +13,7 @@ from poncho.cli.guard import Parser, add_common, run
 from poncho.errors import UsageError
 
 if TYPE_CHECKING:
-    from poncho.analyze import Analysis
+    from poncho.analysis import Analysis
 
 _EPILOG = """SOURCE is a Python file, a directory, a package, a notebook, or '-' for standard input; OUT is a file, or '-' for
 standard output. OUT appears only when the analysis succeeded. Versions are those installed in the environment that is
@@ -53,7 +53,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def command(arguments: Namespace) -> int:
     """Analyse the sources and write the spec."""
-    from poncho.analyze import analyze
+    from poncho.analysis import analyze
 
     prog = "poncho_package_analyze"
     if len(arguments.paths) < 2:

@@ -57,7 +57,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def command(arguments: Namespace) -> int:
     """Build the package that the arguments ask for."""
-    from poncho.create import CreateOptions, create
+    from poncho.builder import CreateOptions, create
     from poncho.pack import PackOptions
 
     prog = "poncho_package_create"

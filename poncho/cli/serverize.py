@@ -13,7 +13,7 @@ from poncho.cli.progress import reporter_for
 
 _PROG = "poncho_package_serverize"
 _EPILOG = """With the functions comes what they use of their file: imports, other functions, classes, variables; the
-rest of the file is left out and never run. The library is called what the file's function name() returns, or my_coprocess.
+rest of the file is left out and never run. The library is called what the function name() returns, or my_coprocess.
 Work Queue: work_queue_worker --coprocess DEST.
 TaskVine: Manager.create_library_from_serverized_files(NAME, DEST, ENV)."""
 
@@ -41,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def command(arguments: Namespace) -> int:
     """Write the program, and the package that it needs."""
-    from poncho.analyze import find_environment
+    from poncho.analysis import find_environment
     from poncho.compat.package_serverize import create_library_code, pack_library_code
 
     create_library_code(arguments.src, arguments.function, arguments.dest, arguments.version)

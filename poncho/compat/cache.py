@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from poncho._types import Reporter, silent
-from poncho.create import CreateOptions, create
+from poncho.builder import CreateOptions, create
 from poncho.engine import native_platform
 from poncho.errors import StoreError
 from poncho.install.local import local_source

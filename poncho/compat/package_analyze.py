@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from poncho.analyze import analyze
+from poncho.analysis import analyze
 from poncho.errors import UsageError
 from poncho.store import atomic_file
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from poncho.builder import CreateOptions, create
 from poncho.compat.cache import cached_package, find_package
-from poncho.create import CreateOptions, create
 from poncho.install.local_code import with_local_code
 from poncho.pack import PackOptions
 from poncho.spec import as_spec, decode, load_spec, loads_spec

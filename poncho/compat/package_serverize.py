@@ -12,13 +12,13 @@ from types import ModuleType
 from typing import Any
 
 from poncho._types import Reporter, silent
-from poncho.analyze import Analysis, SourceText, analyze
-from poncho.analyze.assemble import refuse_unresolved
+from poncho.analysis import Analysis, SourceText, analyze
+from poncho.analysis.assemble import refuse_unresolved
+from poncho.builder import create
 from poncho.compat import generate
 from poncho.compat.extract import extract_file, extract_functions
 from poncho.compat.fingerprint import fingerprint
 from poncho.compat.own_code import pickled
-from poncho.create import create
 from poncho.errors import UsageError
 from poncho.spec import dumps
 from poncho.store import atomic_file

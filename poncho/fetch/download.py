@@ -91,13 +91,15 @@ def download(request: Request, store: ContentStore, policy: HttpPolicy, reporter
 
 
 def _until_done(attempt: _Attempt, policy: HttpPolicy, reporter: Reporter) -> Entry:
-    failures = 0
-    # A server that always makes a little progress must come to an end as well.
+    failures = furthest = 0
+    # A server that always makes a little progress must come to an end as well; one that starts again makes none.
     for _ in range(policy.attempts * 40):
         try:
             return attempt.run()
         except _RetryError as trouble:
-            failures = 1 if trouble.progress else failures + 1
+            advanced = trouble.progress and attempt.size > furthest
+            furthest = max(furthest, attempt.size)
+            failures = 1 if advanced else failures + 1
             last = trouble.error
             if failures >= policy.attempts:
                 break
@@ -119,6 +121,11 @@ class _Attempt:
         self._known = known
         self._reporter = reporter
         self._mismatches = 0
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes have come so far."""
+        return self._partial.size
 
     def run(self) -> Entry:
         """Return the entry when the partial file is complete and right.

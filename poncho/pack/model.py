@@ -14,7 +14,7 @@ from poncho.pack.layout import Format
 DEFAULT_EPOCH = 1_577_836_800  # 2020-01-01T00:00:00Z
 DEFAULT_LEVEL = 2
 
-Rule = Literal["", "pyc", "script", "binary", "conda-meta", "direct-url", "git", "record"]
+Rule = Literal["", "pyc", "script", "text", "binary", "conda-meta", "direct-url", "git", "record"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ class Installed:
 @dataclass(slots=True)
 class Owners:
     """``groups``: file -> sort key of its group. ``placeholders``: file -> length of conda's binary placeholder.
+    ``texts``: files into which conda has put the prefix as text.
 
     ``distributions``: dist-info directory -> the files in its RECORD.
     """
@@ -36,6 +37,7 @@ class Owners:
     packages: list[Installed] = field(default_factory=list)
     groups: dict[str, tuple[int, str]] = field(default_factory=dict)
     placeholders: dict[str, int] = field(default_factory=dict)
+    texts: set[str] = field(default_factory=set)
     distributions: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -71,8 +73,11 @@ def _conda(prefix: Path, path: str, owners: Owners) -> None:
         file = str(item.get("_path", ""))
         owners.groups[file] = group
         placeholder = item.get("prefix_placeholder")
-        if isinstance(placeholder, str) and placeholder and item.get("file_mode") == "binary":
-            owners.placeholders[file] = len(os.fsencode(placeholder))
+        if isinstance(placeholder, str) and placeholder:
+            if item.get("file_mode") == "binary":
+                owners.placeholders[file] = len(os.fsencode(placeholder))
+            else:
+                owners.texts.add(file)
 
 
 def _distribution(prefix: Path, directory: str, metadata: str, files: Mapping[str, object], owners: Owners) -> None:

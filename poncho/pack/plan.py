@@ -65,10 +65,11 @@ def make_plan(prefix: Path, output: Path, data: Path | None, options: PackOption
         _classify(entry, owners, booted)
     entries = list(by_path.values())
     if data is not None:
+        nobody = Owners()
         more = walk(data, (os.fspath(data.absolute()),), lambda path: False, below=_DATA_DIRECTORY)
         warnings += more.warnings
         for entry in more.entries:
-            rule_for(entry, {})
+            rule_for(entry, nobody)
             entry.group = _DATA
         entries += more.entries
     records = sorted((entry for entry in entries if entry.rule == "record"), key=_order)
@@ -185,7 +186,7 @@ def _add_boot(prefix: Path, files: set[str], by_path: dict[str, Entry]) -> boot.
 
 def _classify(entry: Entry, owners: Owners, booted: boot.Boot | None) -> None:
     if entry.source is not None:
-        rule_for(entry, owners.placeholders)
+        rule_for(entry, owners)
     if booted is not None and booted.files and (entry.path in booted.files or entry.path == "poncho/unpack.py"):
         entry.group = _BOOT
     elif entry.path.startswith(_DATA_DIRECTORY):

@@ -22,14 +22,14 @@ def binary_slots(data: bytes, needles: Sequence[bytes], length: int) -> tuple[Sl
     """
     slots: list[Slot] = []
     end = -1
-    for offset, _ in occurrences(data, needles):
+    for offset, _ in occurrences(data, needles, anywhere=True):
         if offset < end:
             continue
         end = data.find(b"\0", offset)
         if end < 0:
             return None
         text = data[offset:end]
-        hits = list(occurrences(text, needles))
+        hits = list(occurrences(text, needles, anywhere=True))
         spare = sum(length - len(found) for _, found in hits)
         size = len(text) + 1 + spare
         if spare < 0 or data[end : offset + size] != bytes(spare + 1):

@@ -16,9 +16,15 @@ PRIVATE_NAMES = frozenset(
 INSTALLER_NOTES = frozenset({"uv_cache.json", "uv_build.json"})
 
 _LOCAL_KEYS = ("extracted_package_dir", "package_tarball_full_path")
+_URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>\\]+")
 _GIT_SECRET = re.compile(
     rb"(?im)^[ \t]*(?:extraheader|helper|password|cookiefile|sslkey|sslcert|proxy)[ \t]*=.*(?:\n|\Z)"
 )
+
+
+def strip_text(text: str) -> str:
+    """Return ``text`` with the credentials taken out of every URL in it."""
+    return _URL.sub(lambda match: strip_credentials(match[0]), text) if "://" in text else text
 
 
 def conda_record(data: bytes) -> bytes:
@@ -69,12 +75,12 @@ def git_file(data: bytes) -> bytes:
     if b"\0" in data:
         return data
     text = _GIT_SECRET.sub(b"", data).decode("utf-8", "surrogateescape")
-    return strip_credentials(text).encode("utf-8", "surrogateescape")
+    return strip_text(text).encode("utf-8", "surrogateescape")
 
 
 def _strip(value: Any) -> Any:
     if isinstance(value, str):
-        return strip_credentials(value) if "/" in value else value
+        return strip_text(value)
     if isinstance(value, dict):
         return {key: _strip(item) for key, item in value.items()}
     return [_strip(item) for item in value] if isinstance(value, list) else value

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 _SMALL = 16384
 # A path of this length is not met by chance, as /env is in /usr/bin/env.
 _TELLING = 12
-_NAME_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.+~%@")
+_WORD_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
+_NAME_BYTES = _WORD_BYTES | frozenset(b"-.+~%@")
 # A compiler's options stand right before a path: -I/opt/env/include.
 _OPTIONS = (b"-I", b"-L", b"-B", b"-F", b"-R", b"-isystem", b"-iquote", b"-idirafter")
 
@@ -35,10 +36,11 @@ def contains(data: bytes, needle: bytes) -> bool:
     return _memmem(data, len(data), needle, len(needle)) is not None
 
 
-def occurrences(data: bytes, needles: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
+def occurrences(data: bytes, needles: Sequence[bytes], *, anywhere: bool = False) -> Iterator[tuple[int, bytes]]:
     """Yield (offset, needle) where a needle stands as a whole path or the head of one, in order, never overlapping.
 
-    ``/opt/env`` is not found in ``/opt/env2`` nor in ``/srv/opt/env``, nor is ``/env`` in ``/usr/bin/env``.
+    ``/opt/env`` is not found in ``/opt/env2`` nor in ``/srv/opt/env``, nor is ``/env`` in ``/usr/bin/env``. With ``anywhere``
+    what comes before does not matter: conda has put the prefix there itself.
     """
     at = 0
     while True:
@@ -47,7 +49,7 @@ def occurrences(data: bytes, needles: Sequence[bytes]) -> Iterator[tuple[int, by
             return
         # Of two that begin at one place the longer is meant.
         for offset, _, needle in sorted(hits):
-            if _begins(data, offset) and _ends(data, offset + len(needle)):
+            if (anywhere or _begins(data, offset, needle)) and _ends(data, offset + len(needle)):
                 yield offset, needle
                 at = offset + len(needle)
                 break
@@ -55,11 +57,11 @@ def occurrences(data: bytes, needles: Sequence[bytes]) -> Iterator[tuple[int, by
             at = min(hits)[0] + 1
 
 
-def replace(data: bytes, needles: Sequence[bytes], new: bytes) -> bytes:
+def replace(data: bytes, needles: Sequence[bytes], new: bytes, *, anywhere: bool = False) -> bytes:
     """Return ``data`` with ``new`` in place of every occurrence."""
     parts: list[bytes] = []
     done = 0
-    for offset, needle in occurrences(data, needles):
+    for offset, needle in occurrences(data, needles, anywhere=anywhere):
         parts += (data[done:offset], new)
         done = offset + len(needle)
     return b"".join((*parts, data[done:])) if parts else data
@@ -75,14 +77,14 @@ def mentions(data: bytes, needles: Sequence[bytes]) -> bool:
     for needle in needles:
         at = data.find(needle) if contains(data, needle) else -1
         while at >= 0:
-            if _ends(data, at + len(needle)) and (len(needle) >= _TELLING or _begins(data, at)):
+            if _ends(data, at + len(needle)) and (len(needle) >= _TELLING or _begins(data, at, needle)):
                 return True
             at = data.find(needle, at + 1)
     return False
 
 
-def _begins(data: bytes, offset: int) -> bool:
-    if offset == 0 or data[offset - 1] not in _NAME_BYTES:
+def _begins(data: bytes, offset: int, needle: bytes) -> bool:
+    if offset == 0 or data[offset - 1] not in (_WORD_BYTES if len(needle) >= _TELLING else _NAME_BYTES):
         return True
     before = data[max(0, offset - 12) : offset]
     for option in _OPTIONS:

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from poncho._redact import strip_credentials
 from poncho.pack import elf, pyc, relocation, runpath, scrub, search, shebang
 from poncho.pack.layout import PLACEHOLDER_BYTES
 from poncho.pack.model import Entry, Findings, Slot
+from poncho.pack.owners import Owners
 
 _HEAD = 8192
 
@@ -75,9 +75,8 @@ class Transformer:
             if search.mentions(data, self.needles):
                 findings.leaks.append(entry.path)
             return Content(data, changed=changed)
-        if not search.holds(data, self.needles):
-            return Content(data, changed=changed)
-        return Content(search.replace(data, self.needles, PLACEHOLDER_BYTES), text=True, changed=True)
+        made = search.replace(data, self.needles, PLACEHOLDER_BYTES, anywhere=entry.rule == "text")
+        return Content(data, changed=changed) if made is data else Content(made, text=True, changed=True)
 
     def _relative_runpath(self, entry: Entry, data: bytes, found: elf.Elf) -> tuple[bytes, bool]:
         wanted = runpath.relative_runpath(found.runpath, entry.path, self.needles)
@@ -122,11 +121,11 @@ class Transformer:
         return search.mentions(piece, self.needles)
 
 
-def rule_for(entry: Entry, placeholders: dict[str, int]) -> None:
-    """Set the treatment that an entry's name asks for."""
+def rule_for(entry: Entry, owners: Owners) -> None:
+    """Set the treatment that an entry's name, or what conda recorded for it, asks for."""
     directory, name = posixpath.split(entry.path)
-    if entry.path in placeholders:
-        entry.rule, entry.slot = "binary", placeholders[entry.path]
+    if entry.path in owners.placeholders:
+        entry.rule, entry.slot = "binary", owners.placeholders[entry.path]
     elif name.endswith(".pyc"):
         entry.rule = "pyc"
     elif directory == "bin":
@@ -139,8 +138,10 @@ def rule_for(entry: Entry, placeholders: dict[str, int]) -> None:
         entry.rule = "record"
     elif name == ".gitmodules" or ("/.git/" in f"/{entry.path}" and "/.git/objects/" not in f"/{entry.path}"):
         entry.rule = "git"
+    elif entry.path in owners.texts:
+        entry.rule = "text"
 
 
 def without_credentials(text: str) -> bytes:
     """Return a spec's or lock's text as it may travel."""
-    return strip_credentials(text).encode("utf-8", "surrogateescape")
+    return scrub.strip_text(text).encode("utf-8", "surrogateescape")

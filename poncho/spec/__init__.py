@@ -5,6 +5,7 @@ from poncho.spec.digest import spec_digest
 from poncho.spec.load import as_spec, decode, load_spec, loads_spec
 from poncho.spec.model import GitSource, HttpSource, Spec
 from poncho.spec.names import check_variable
+from poncho.spec.portable import portable, portable_requirement
 
 __all__ = [
     "GitSource",
@@ -19,5 +20,7 @@ __all__ = [
     "loads_spec",
     "parse",
     "parse_text",
+    "portable",
+    "portable_requirement",
     "spec_digest",
 ]

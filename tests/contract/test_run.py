@@ -1,4 +1,4 @@
-"""poncho_package_run: each line of the contract that its callers hold, and the faults 25 to 32 that it must not have."""
+"""poncho_package_run: each line of the contract that its callers hold, and the faults 25 to 32, which it lacks."""
 
 from __future__ import annotations
 
@@ -244,7 +244,8 @@ def test_taskvines_commands(run: Runner, tarball: Path) -> None:
     for command in (
         "mkdir output && tar xf package.tar.gz -C output && output/bin/run_in_env",
         "mkdir cache && mv output cache/x && ln -s cache/x __vine_env_X",
-        "__vine_env_X/bin/run_in_env say done > out; __vine_env_X/bin/run_in_env sh -c 'echo ${PONCHO_PREFIX:+$PONCHO_PREFIX/bin/}say' >> out",
+        "__vine_env_X/bin/run_in_env say done > out",
+        "__vine_env_X/bin/run_in_env sh -c 'echo ${PONCHO_PREFIX:+$PONCHO_PREFIX/bin/}say' >> out",
     ):
         subprocess.run(["sh", "-c", command], cwd=run.cwd, env=run.environment(), check=True)
     assert (run.cwd / "out").read_text() == f"done\n{run.cwd}/cache/x/bin/say\n"

@@ -45,5 +45,10 @@ def conda_package(conda_prefix: Path, tmp_path_factory: pytest.TempPathFactory) 
 def other_pythons() -> list[str]:
     """Return this machine's interpreters, besides the one that runs the tests."""
     roots = [Path("/usr/bin"), *Path(sys.base_prefix).parent.glob("*/bin")]
-    found = {path.resolve() for root in roots for path in root.glob("python3.[0-9]*") if path.name[7:].replace(".", "").isdigit()}
+    found = {
+        path.resolve()
+        for root in roots
+        for path in root.glob("python3.[0-9]*")
+        if path.name[7:].replace(".", "").isdigit()
+    }
     return sorted(map(str, found))

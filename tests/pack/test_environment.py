@@ -49,7 +49,10 @@ def test_the_node_unpacks_it_with_its_own_first_members(conda_package: PackedPac
 def test_it_runs_where_it_was_unpacked(conda_package: PackedPackage, conda_prefix: Path, tmp_path: Path) -> None:
     there = unpack(conda_package.path, tmp_path / "some where")
     relocate(there)
-    assert output(there / "bin/python", "-c", "import numpy, sys; print(numpy.arange(3).sum(), sys.prefix)") == f"3 {there}\n"
+    assert (
+        output(there / "bin/python", "-c", "import numpy, sys; print(numpy.arange(3).sum(), sys.prefix)")
+        == f"3 {there}\n"
+    )
     assert str(there) in output(there / "bin/greet")
     assert "pip" in output(there / "bin/pip", "--version")
     if (there / "bin/prefix-tool").exists():
@@ -101,7 +104,9 @@ def test_a_stale_compiled_file_is_left_out(conda_prefix: Path, tmp_path: Path) -
     assert not [name for name in names if "/stale." in name and name.endswith(".pyc")]
 
 
-def test_the_manifest_says_what_a_node_must_have(conda_package: PackedPackage, channel: Channel, tmp_path: Path) -> None:
+def test_the_manifest_says_what_a_node_must_have(
+    conda_package: PackedPackage, channel: Channel, tmp_path: Path
+) -> None:
     there = unpack(conda_package.path, tmp_path / "there")
     text = (there / "poncho/manifest.json").read_text()
     manifest = json.loads(text)
@@ -151,7 +156,9 @@ def test_a_changed_byte_or_a_missing_end_is_refused_by_the_parallel_reader(conda
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), size
 
 
-@pytest.mark.parametrize("value", ["plain", "a b", "$(touch pwned)", "`id`", "it's", 'say "x"', "line\nbreak", "\\", "$HOME;x"])
+@pytest.mark.parametrize(
+    "value", ["plain", "a b", "$(touch pwned)", "`id`", "it's", 'say "x"', "line\nbreak", "\\", "$HOME;x"]
+)
 def test_variables_of_the_environment_are_only_data(tmp_path: Path, value: str) -> None:
     from poncho.pack.activation import env_sh
 

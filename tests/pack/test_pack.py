@@ -67,9 +67,10 @@ def test_the_parallel_reader_gives_what_tar_gives(prefix: Path, tmp_path: Path) 
     done = unpack_in_parallel(package.path, tmp_path / "parallel")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert tree_content(tmp_path / "parallel") == tree_content(by_tar)
-    assert hashlib.sha256((by_tar / "share/large").read_bytes()).digest() == hashlib.sha256(
-        (prefix / "share/large").read_bytes()
-    ).digest()
+    assert (
+        hashlib.sha256((by_tar / "share/large").read_bytes()).digest()
+        == hashlib.sha256((prefix / "share/large").read_bytes()).digest()
+    )
     assert (by_tar / "share/large text").read_text() == f"{PLACEHOLDER}/x\n" * 200_000
 
 
@@ -168,7 +169,9 @@ def test_levels_change_the_size_and_nothing_else(prefix: Path, tmp_path: Path, l
 def test_the_header_says_digest_and_facts_to_a_shell(prefix: Path, tmp_path: Path) -> None:
     package = packed(prefix, tmp_path / "env.tar.gz")
     script = 'LC_ALL=C; { read -r head; read -r digest; read -r facts; } < "$1" 2>/dev/null; echo "$digest $facts"; case $head in *"PONCHO-PACKAGE 1") ;; *) exit 1;; esac'
-    said = subprocess.run(["sh", "-c", script, "sh", str(package.path)], capture_output=True, check=True).stdout.decode()
+    said = subprocess.run(
+        ["sh", "-c", script, "sh", str(package.path)], capture_output=True, check=True
+    ).stdout.decode()
     assert said.split()[0] == package.digest
     assert f"files={package.files}" in said
     assert f"bytes={package.unpacked_bytes}" in said
@@ -216,7 +219,9 @@ def test_a_file_that_changes_meanwhile_is_an_error_that_names_it(prefix: Path) -
         read_whole(entry)
 
 
-def test_sockets_and_pipes_are_left_out_with_a_warning(prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sockets_and_pipes_are_left_out_with_a_warning(
+    prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.mkfifo(prefix / "share/pipe")
     monkeypatch.chdir(prefix)
     with socket.socket(socket.AF_UNIX) as server:
@@ -272,7 +277,14 @@ def test_data_and_variables_travel(prefix: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "path"),
-    [("A B", "lib"), ("X;touch pwned", "lib"), ("LD_PRELOAD", "lib"), ("PATH", "lib"), ("OK", "../etc"), ("OK", "absent")],
+    [
+        ("A B", "lib"),
+        ("X;touch pwned", "lib"),
+        ("LD_PRELOAD", "lib"),
+        ("PATH", "lib"),
+        ("OK", "../etc"),
+        ("OK", "absent"),
+    ],
 )
 def test_a_bad_variable_is_refused(prefix: Path, tmp_path: Path, name: str, path: str) -> None:
     with pytest.raises(BuildError):
@@ -302,7 +314,13 @@ def test_an_editable_install_whose_code_is_inside_travels(prefix: Path, tmp_path
     source = prefix / "src/inside"
     source.mkdir(parents=True)
     (source / "inside.py").write_text("x = 1\n")
-    wheel(prefix, "inside", "1.0", [], direct_url_json=json.dumps({"url": f"file://{source}", "dir_info": {"editable": True}}))
+    wheel(
+        prefix,
+        "inside",
+        "1.0",
+        [],
+        direct_url_json=json.dumps({"url": f"file://{source}", "dir_info": {"editable": True}}),
+    )
     (prefix / "lib/python3.11/site-packages/__editable__.inside-1.0.pth").write_text(f"{source}\n")
     there = unpack(packed(prefix, tmp_path / "env.tar.gz").path, tmp_path / "there")
     relocate(there)
@@ -331,9 +349,16 @@ def test_no_secret_travels(prefix: Path, tmp_path: Path) -> None:
     canary = "CANARY"
     secret = f"https://user:{canary}1@host.example/t/{canary}2/channel"
     conda_record(
-        prefix, "secretive", [], {}, url=f"{secret}/linux-64/secretive-2-h1_0.conda?token={canary}3", channel=secret,
-        requested_spec=f"{secret}::secretive", link={"source": f"/home/{canary}4/pkgs/x", "type": 1},
-        extracted_package_dir=f"/home/{canary}5", package_tarball_full_path=f"/home/{canary}6",
+        prefix,
+        "secretive",
+        [],
+        {},
+        url=f"{secret}/linux-64/secretive-2-h1_0.conda?token={canary}3",
+        channel=secret,
+        requested_spec=f"{secret}::secretive",
+        link={"source": f"/home/{canary}4/pkgs/x", "type": 1},
+        extracted_package_dir=f"/home/{canary}5",
+        package_tarball_full_path=f"/home/{canary}6",
     )
     (prefix / "conda-meta/history").write_text(f"# cmd: conda install {secret}\n")
     for name in ("pip.conf", ".condarc", ".netrc", "etc/pip.conf", "home/.pypirc", ".git-credentials"):
@@ -341,11 +366,19 @@ def test_no_secret_travels(prefix: Path, tmp_path: Path) -> None:
         (prefix / name).write_text(f"password = {canary}\n")
     git = prefix / "src/code/.git"
     (git / "logs").mkdir(parents=True)
-    (git / "config").write_text(f'[remote "origin"]\n\turl = {secret}\n[http]\n\textraheader = AUTHORIZATION: basic {canary}\n')
+    (git / "config").write_text(
+        f'[remote "origin"]\n\turl = {secret}\n[http]\n\textraheader = AUTHORIZATION: basic {canary}\n'
+    )
     (git / "FETCH_HEAD").write_text(f"abc branch 'main' of {secret}\n")
     (git / "logs/HEAD").write_text(f"0 1 clone: from {secret}\n")
     wheel(prefix, "vcs", "1", [], direct_url_json=json.dumps({"url": secret, "vcs_info": {"vcs": "git"}}))
-    wheel(prefix, "local", "1", [], direct_url_json=json.dumps({"url": f"file:///home/{canary}/x.whl", "archive_info": {}}))
+    wheel(
+        prefix,
+        "local",
+        "1",
+        [],
+        direct_url_json=json.dumps({"url": f"file:///home/{canary}/x.whl", "archive_info": {}}),
+    )
     output = tmp_path / "env.tar"
     package = packed(prefix, output, format="tar", data=None)
     assert canary.encode() not in output.read_bytes()
@@ -391,7 +424,11 @@ def test_a_full_disk_is_one_clear_error(prefix: Path, tmp_path: Path) -> None:
     script = f'{" ".join(mount)} || exit 77; "$1" -c "$2" "$3" "$4"; ls -A "{small}"'
     run = subprocess.run(
         ["unshare", "-rm", "sh", "-c", script, "sh", sys.executable, code, str(prefix), str(small / "env.tar.gz")],
-        capture_output=True, text=True, cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, check=False,
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        check=False,
     )
     if run.returncode == 77 or "unshare" in run.stderr:
         pytest.skip(f"no private mount here: {run.stderr.strip()}")
@@ -408,7 +445,10 @@ def add_editables(prefix: Path, tmp_path: Path) -> None:
     (site / "__editable___my_code_0_1_finder.py").write_text(f"MAPPING = {{'my_code': {str(code)!r}}}\n")
     url = json.dumps({"url": f"file://{code}".replace(" ", "%20"), "dir_info": {"editable": True}})
     wheel(
-        prefix, "My_Code", "0.1", ["__editable__.my_code-0.1.pth", "__editable___my_code_0_1_finder.py"],
+        prefix,
+        "My_Code",
+        "0.1",
+        ["__editable__.my_code-0.1.pth", "__editable___my_code_0_1_finder.py"],
         direct_url_json=url,
     )
     (site / "old-style.egg-link").write_text(f"{old}\n.")

@@ -76,7 +76,8 @@ def test_every_kind_of_first_line_for_the_environments_python_is_understood(firs
 
 
 @pytest.mark.parametrize(
-    "first", [b"#!/usr/bin/python3\n", b"#!/opt/env2/bin/python3.11\n", b"#!/opt/env/bin/perl\n", b"#!/usr/bin/env bash\n", b""]
+    "first",
+    [b"#!/usr/bin/python3\n", b"#!/opt/env2/bin/python3.11\n", b"#!/opt/env/bin/perl\n", b"#!/usr/bin/env bash\n", b""],
 )
 def test_other_interpreters_are_left_alone(first: bytes) -> None:
     assert shebang.find_interpreter(first + b"x\n", [b"/opt/env"], {"python3.11"}) is None
@@ -93,7 +94,9 @@ def test_options_and_another_encoding_are_kept(prefix: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("head", ['"""Usage: hello"""\n', "from __future__ import annotations\n", "not ( python\n"])
-def test_a_script_that_python_would_read_otherwise_is_relocated_instead(prefix: Path, tmp_path: Path, head: str) -> None:
+def test_a_script_that_python_would_read_otherwise_is_relocated_instead(
+    prefix: Path, tmp_path: Path, head: str
+) -> None:
     (prefix / "bin/hello").write_text(f"#!{prefix}/bin/python3.11\n{head}{BODY}")
     root = there(prefix, tmp_path / "there")
     relocate(root)

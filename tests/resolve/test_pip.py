@@ -36,7 +36,7 @@ def prepare_metadata_for_build_wheel(directory, config_settings=None):
     folder.mkdir()
     requires = "".join(f"Requires-Dist: {name}\\n" for name in Path("requires.txt").read_text().split())
     folder.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\\nName: localpkg\\nVersion: 0.3\\n{requires}")
-    folder.joinpath("WHEEL").write_text("Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    folder.joinpath("WHEEL").write_text("Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
     return folder.name
 """
 

@@ -29,7 +29,7 @@ def test_a_directory_unpacked_by_plain_tar_is_relocated_once(run: Runner, env: P
 
 
 def test_taskvines_life_cycle(run: Runner, env: Path) -> None:
-    """Unpacked by tar, set up by run_in_env, moved, reached through a symbolic link by 50 tasks at once, moved again."""
+    """Unpacked by tar, set up by run_in_env, moved, called through a link by 50 tasks at once, moved again."""
     run(script=env / "bin/run_in_env").ok()
     assert settings(env) == f"root = {env}"
     cache = run.directory / "cache"
@@ -146,7 +146,7 @@ def test_records_cannot_lead_outside(run: Runner, record: str, word: str, python
 
 
 def test_a_directory_of_conda_pack_is_relocated_exactly_once(run: Runner, tmp_path: Path) -> None:
-    """conda-pack's own script turns /home/u/env into /home/u/envenv2 when the old path begins the new one (its issue 106)."""
+    """conda-pack's own script, run twice, turns /home/u/env2 into /home/u/env22 (its issue 106)."""
     env = run.cwd / "env2"
     env.mkdir()
     foreign(tmp_path / "conda.tar.gz", prefix=str(run.cwd / "env"), files={"lib/blob": ""})

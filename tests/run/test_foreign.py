@@ -73,7 +73,7 @@ def test_variables_of_cctools_packages_are_set(run: Runner, tarball: Path) -> No
 
 def test_activation_scripts_run_and_say_nothing_on_stdout(run: Runner, tarball: Path) -> None:
     scripts = {
-        "etc/conda/activate.d/a.sh": 'export FIRST=1; echo noise; [[ -n "$BASH_VERSION" ]] && arr=(1 2) && export BASHED=${arr[1]}\n',
+        "etc/conda/activate.d/a.sh": "export FIRST=1; echo noise; list=(1 2); export BASHED=${list[1]}\n",
         "etc/conda/activate.d/b c.sh": 'export SECOND="$FIRST$CONDA_PREFIX"\n',
     }
     foreign(tarball, files=scripts)

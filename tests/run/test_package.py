@@ -91,6 +91,14 @@ def test_tar_takes_over_where_the_fast_way_fails(run: Runner, tmp_path: Path) ->
     assert not (run.store / run.unpacked()[0] / "half").exists()
 
 
+def test_an_archive_that_the_fast_way_calls_damaged_is_refused(run: Runner, tmp_path: Path) -> None:
+    made = plain(python=True, boot=("bin/python3", "poncho/unpack.py"))
+    made.files["poncho/unpack.py"] = "import sys\nsys.stderr.write('has a damaged chunk')\nsys.exit(3)\n"
+    made.write(tmp_path / "boot.tar.gz")
+    run("-e", tmp_path / "boot.tar.gz", "say", "x").refused("truncated or damaged", "has a damaged chunk")
+    assert run.unpacked() == run.leftovers() == []
+
+
 def test_python_and_shell_relocate_to_the_same_bytes(run: Runner, tmp_path: Path) -> None:
     made = plain(python=True)
     made.write(tmp_path / "python.tar.gz")

@@ -74,7 +74,7 @@ def test_digest_depends_on_channel_order_and_not_on_the_file_name():
     assert spec_digest(one) == spec_digest(two) != spec_digest(other)
 
 
-@pytest.mark.parametrize("alias, name", [("gz", "gzip"), ("zstd", "zst"), ("bzip2", "bz2"), ("xz", "xz")])
+@pytest.mark.parametrize(("alias", "name"), [("gz", "gzip"), ("zstd", "zst"), ("bzip2", "bz2"), ("xz", "xz")])
 def test_common_names_of_compressions_are_understood(alias, name):
     spec = parse({"http": {"A": {"url": "http://h/x", "compression": alias}}})
     assert spec.http["A"].compression == name

@@ -39,7 +39,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("text, pointer, words, hint", MISTAKES, ids=[m[0][:60] for m in MISTAKES])
+@pytest.mark.parametrize(("text", "pointer", "words", "hint"), MISTAKES, ids=[m[0][:60] for m in MISTAKES])
 def test_mistake_is_named_with_pointer_and_hint(text, pointer, words, hint):
     with pytest.raises(SpecError) as caught:
         loads_spec(text, source="spec.json")
@@ -96,9 +96,12 @@ def test_python_source_gets_the_command_that_makes_a_spec_of_it():
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.sampled_from(["conda", "pip", "git", "http", "channels", "dependencies", "remote", "url", "A", "x"]), inner
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["conda", "pip", "git", "http", "channels", "dependencies", "remote", "url", "A", "x"]),
+            inner,
+        )
     ),
     max_leaves=20,
 )
@@ -108,8 +111,10 @@ json_values = st.recursive(
 def test_no_json_value_raises_anything_but_a_poncho_error(value):
     try:
         parse(value)
+        message = ""
     except PonchoError as error:
-        assert "\n" not in error.message
+        message = error.message
+    assert "\n" not in message
 
 
 @given(st.text(max_size=200))

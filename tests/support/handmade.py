@@ -1,4 +1,4 @@
-"""Small packages written by hand, straight from docs/format.md, so that the runner is not tested against its own maker."""
+"""Small packages written by hand, straight from docs/format.md, not by the packer."""
 
 from __future__ import annotations
 

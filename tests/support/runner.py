@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.support.handmade import RUNNER
 
-# Each is started as "sh", which is how a script with #!/bin/sh gets it. zsh and bash behave differently under that name.
+# Each is started as "sh", as a script with #!/bin/sh starts it; zsh and bash behave differently under that name.
 SHELLS = ("dash", "bash", "busybox", "zsh")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from poncho.analyze.conditions import is_main, is_type_checking, truth
-from poncho.analyze.model import Import, Scan, Tier
-from poncho.analyze.traps import CALLS, SCHEMES
+from poncho.analysis.conditions import is_main, is_type_checking, truth
+from poncho.analysis.model import Import, Scan, Tier
+from poncho.analysis.traps import CALLS, SCHEMES
 
 _EXPRESSIONS = re.compile(
     r"import_module|__import__|importorskip|find_spec|" + "|".join(map(re.escape, (*SCHEMES, *CALLS)))

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from poncho.analyze.declared import Declared
-from poncho.analyze.environment import Environment
-from poncho.analyze.model import Finding, Need, Place, Tier, Unresolved
-from poncho.analyze.naming import Named, Namer, Unknown
+from poncho.analysis.declared import Declared
+from poncho.analysis.environment import Environment
+from poncho.analysis.model import Finding, Need, Place, Tier, Unresolved
+from poncho.analysis.naming import Named, Namer, Unknown
 from poncho.errors import AnalysisError
 from poncho.spec.model import Spec
 

@@ -8,12 +8,12 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from poncho.analyze.function import imports_of_function
-from poncho.analyze.lexical import scan_text
-from poncho.analyze.model import Import, Place, Problem, Scan, Tier
-from poncho.analyze.notebook import NotANotebookError, read_cells
-from poncho.analyze.scan import scan_module
-from poncho.analyze.sources import Unit
+from poncho.analysis.function import imports_of_function
+from poncho.analysis.lexical import scan_text
+from poncho.analysis.model import Import, Place, Problem, Scan, Tier
+from poncho.analysis.notebook import NotANotebookError, read_cells
+from poncho.analysis.scan import scan_module
+from poncho.analysis.sources import Unit
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from poncho.analyze.model import Place, Problem
-from poncho.analyze.sources import Unit
+from poncho.analysis.model import Place, Problem
+from poncho.analysis.sources import Unit
 from poncho.errors import SpecError
 
 

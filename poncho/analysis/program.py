@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from poncho._types import Event, Reporter, silent
-from poncho.analyze.assemble import assemble, refuse_unresolved, spec_of
-from poncho.analyze.declared import declared_in
-from poncho.analyze.environment import Environment, find_environment
-from poncho.analyze.local import Graph, Outside, follow, forget_listings
-from poncho.analyze.model import Analysis, Problem
-from poncho.analyze.naming import Namer
-from poncho.analyze.reading import Reading, read_unit
-from poncho.analyze.sources import SourceText, Unit, read_sources
-from poncho.analyze.stdlib import standard_modules
+from poncho.analysis.assemble import assemble, refuse_unresolved, spec_of
+from poncho.analysis.declared import declared_in
+from poncho.analysis.environment import Environment, find_environment
+from poncho.analysis.local import Graph, Outside, follow, forget_listings
+from poncho.analysis.model import Analysis, Problem
+from poncho.analysis.naming import Namer
+from poncho.analysis.reading import Reading, read_unit
+from poncho.analysis.sources import SourceText, Unit, read_sources
+from poncho.analysis.stdlib import standard_modules
 from poncho.errors import AnalysisError
 
 
@@ -125,8 +125,8 @@ def _live_units(
         return [], []
     import sys
 
-    from poncho.analyze.live import walk_callable
-    from poncho.analyze.sources import unit_of_file
+    from poncho.analysis.live import walk_callable
+    from poncho.analysis.sources import unit_of_file
 
     standard_library = Path(os.__file__).parent
 

@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
-from poncho.analyze import known
-from poncho.analyze.conda import CondaMeta, CondaRecord
-from poncho.analyze.editable import canonical, local_requirement
-from poncho.analyze.environment import Environment
-from poncho.analyze.installed import Distribution, Installed
+from poncho.analysis import known
+from poncho.analysis.conda import CondaMeta, CondaRecord
+from poncho.analysis.editable import canonical, local_requirement
+from poncho.analysis.environment import Environment
+from poncho.analysis.installed import Distribution, Installed
 from poncho.errors import AnalysisError
 
 _NAME = re.compile(

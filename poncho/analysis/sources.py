@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from poncho.analyze.model import Place, Problem, Tier
+from poncho.analysis.model import Place, Problem, Tier
 from poncho.errors import AnalysisError
 
 _SKIPPED = frozenset(

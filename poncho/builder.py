@@ -18,7 +18,7 @@ from poncho.lock.codec import dumps as lock_text
 from poncho.lock.model import Lock
 from poncho.pack import PackedPackage, PackOptions, pack
 from poncho.resolve import resolve_conda, resolve_pip, wanted_python
-from poncho.spec import Spec, as_spec, dumps, load_spec, spec_digest
+from poncho.spec import Spec, as_spec, dumps, load_spec, portable, portable_requirement, spec_digest
 from poncho.store import BuilderCache
 
 
@@ -41,8 +41,9 @@ def create(
 ) -> PackedPackage:
     """Build the package ``output`` from ``source``: a Spec, a JSON object, or the path or name of what to pack.
 
-    A path or name is, in this order: the directory of a conda environment, a file that holds a spec, the name of a conda
-    environment. ``output`` appears whole or not at all. Raises PonchoError of the step that failed; nothing is left behind.
+    A path or name is, in this order: the directory of a conda environment, a file that holds a spec, the name of a
+    conda environment. ``output`` appears whole or not at all. Raises PonchoError of the step that failed; nothing is
+    left behind.
     """
     options = options or CreateOptions()
     target = Path(output).absolute()
@@ -79,7 +80,7 @@ def _create_from_spec(spec: Spec, target: Path, options: CreateOptions, reporter
             target,
             data=work / "data" if data.variables else None,
             variables=data.variables,
-            spec_text=dumps(spec),
+            spec_text=dumps(portable(spec)),
             lock_text=lock_text(lock),
             options=options.pack,
             reporter=reporter,
@@ -99,7 +100,8 @@ def _build_prefix(
     install_conda(records, prefix, engine=engine, platform=platform, offline=options.offline, reporter=reporter)
     lock = Lock(
         platform=platform,
-        spec_digest=spec_digest(spec),
+        spec_digest=spec_digest(portable(spec)),
+        virtual_packages=engine.virtual_packages(platform),
         channels=spec.channels,
         base=base.locked if base else None,
         conda=records,
@@ -112,7 +114,9 @@ def _build_prefix(
             raise BuildError("the spec has pip packages but no Python", hint='add "python" to the conda dependencies')
         pip = resolve_pip(spec.pip, python=python, offline=options.offline, cache=cache, reporter=reporter)
         install_pip(pip, prefix=prefix, offline=options.offline, cache=cache, reporter=reporter)
-        lock = replace(lock, pip=pip)
+        # What is built from local code is named in the lock by its content, not by where that lies on this machine.
+        named = tuple(replace(item, requirement=portable_requirement(item.requirement)) for item in pip)
+        lock = replace(lock, pip=named)
     compile_bytecode(prefix, reporter=reporter)
     return lock
 
@@ -123,7 +127,7 @@ def _create_from_prefix(prefix: Path, target: Path, options: CreateOptions, repo
     return pack(
         prefix,
         target,
-        spec_text=dumps(spec),
+        spec_text=dumps(portable(spec)),
         lock_text=lock_text(lock),
         options=options.pack,
         reporter=reporter,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from poncho.analyze import Analysis, Tier
+from poncho.analysis import Analysis, Tier
 
 Look = Callable[..., Analysis]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from poncho.analyze import Analysis, analyze, find_environment
-from poncho.analyze.conda import short_channel
+from poncho.analysis import Analysis, analyze, find_environment
+from poncho.analysis.conda import short_channel
 from poncho.errors import AnalysisError
 from poncho.spec import parse
 
@@ -344,7 +344,7 @@ def test_the_same_program_gives_the_same_bytes(tmp_path: Path, env: Any) -> None
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "app.py").write_text("".join(f"import {name}\n" for name in order))
     code = (
-        "import sys, pathlib; from poncho.analyze import analyze;"
+        "import sys, pathlib; from poncho.analysis import analyze;"
         "sys.stdout.write(analyze(['app.py'], prefix=pathlib.Path(sys.argv[1])).dumps())"
     )
     root = str(Path(__file__).resolve().parents[2])

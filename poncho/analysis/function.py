@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from poncho.analyze.model import Import
-from poncho.analyze.scan import Context, Walker, blocks
+from poncho.analysis.model import Import
+from poncho.analysis.scan import Context, Walker, blocks
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 

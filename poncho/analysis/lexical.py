@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from poncho.analyze.model import Import, Scan, Tier
+from poncho.analysis.model import Import, Scan, Tier
 
 _BLANKED = re.compile(
     r"""

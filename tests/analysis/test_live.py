@@ -17,7 +17,7 @@ import yaml
 from packaging.version import Version
 
 import poncho
-from poncho.analyze import Analysis, analyze
+from poncho.analysis import Analysis, analyze
 
 ALIAS = yaml
 

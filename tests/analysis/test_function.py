@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from poncho.analyze import Analysis
+from poncho.analysis import Analysis
 from poncho.errors import AnalysisError
 
 Look = Callable[..., Analysis]

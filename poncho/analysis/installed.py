@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from poncho.analyze.editable import Origin, canonical, editable_modules, read_origin
+from poncho.analysis.editable import Origin, canonical, editable_modules, read_origin
 
 _MODULE_SUFFIX = re.compile(r"(?:\.(?:cpython|cp|abi|pypy)[\w.-]*)?\.(?:py|so|pyd|pyx)$")
 

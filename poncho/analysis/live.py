@@ -18,9 +18,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from poncho.analyze.function import imports_of_function
-from poncho.analyze.model import Import, Place, Tier
-from poncho.analyze.reading import parse
+from poncho.analysis.function import imports_of_function
+from poncho.analysis.model import Import, Place, Tier
+from poncho.analysis.reading import parse
 
 _MOST_VALUES = 20_000
 _SCALARS = (str, bytes, int, float, complex, bool, type(None), type(...), range, slice)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from poncho.analyze.editable import canonical
-from poncho.analyze.traps import REMOVED, TRAPS
+from poncho.analysis.editable import canonical
+from poncho.analysis.traps import REMOVED, TRAPS
 
 _DATA = Path(__file__).with_name("data")
 # Imports below these are distributions of their own, named after the whole path.

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from poncho.analyze.model import Import, Need, Place, Problem, Tier, Unresolved
-from poncho.analyze.reading import Reading
-from poncho.analyze.sources import Unit, UnreadableError, unit_of_file
+from poncho.analysis.model import Import, Need, Place, Problem, Tier, Unresolved
+from poncho.analysis.reading import Reading
+from poncho.analysis.sources import Unit, UnreadableError, unit_of_file
 
 _EXTENSIONS = (".so", ".pyd")
 

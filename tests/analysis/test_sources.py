@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from poncho.analyze import Analysis, SourceText, analyze
+from poncho.analysis import Analysis, SourceText, analyze
 from poncho.errors import AnalysisError
 
 Look = Callable[..., Analysis]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from poncho.analyze import Analysis, analyze
+from poncho.analysis import Analysis, analyze
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 BACKEND = """
