@@ -11,6 +11,7 @@ MASK = "****"
 _USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^\s/?#@'\"]+(?:@[^\s/?#@'\"]+)*)@")
 # anaconda-style token in the path: /t/TOKEN/
 _PATH_TOKEN = re.compile(r"(?P<head>/t/)(?P<token>[^/\s'\"]+)(?=/)")
+_URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"]+")
 # Never part of what a URL names, so that they can be left out of one.
 _SECRET_PARAMETERS = frozenset(
     """
@@ -43,24 +44,27 @@ def _mask_userinfo(match: re.Match[str]) -> str:
     return f"{match['scheme']}{MASK}@"
 
 
-def strip_credentials(url: str) -> str:
-    """Return ``url`` without userinfo, path token and secret query values: fit for a lock or a package.
+def strip_credentials(text: str) -> str:
+    """Return ``text`` with the URLs in it without userinfo, path token and secret query values: fit for a lock or package.
 
     The user name of an ssh URL stays: it is no secret, and the URL is useless without it.
     """
+    return _URL.sub(lambda match: _bare_url(match[0]), text)
+
+
+def _bare_url(url: str) -> str:
     try:
         parts = urlsplit(url)
-        netloc = parts.netloc
     except ValueError:
         return redact(url)
+    netloc = parts.netloc
     userinfo, at, host = netloc.rpartition("@")
     if at:
         user = userinfo.partition(":")[0]
         netloc = f"{user}@{host}" if parts.scheme.endswith("ssh") and user else host
-    path = re.sub(r"/t/[^/]+(?=/)", "", parts.path)
-    query = "&".join(
-        pair for pair in parts.query.split("&") if pair.partition("=")[0].lower() not in _SECRET_PARAMETERS
-    )
+    path = _PATH_TOKEN.sub("", parts.path)
+    pairs = parts.query.split("&")
+    query = "&".join(pair for pair in pairs if pair.partition("=")[0].lower() not in _SECRET_PARAMETERS)
     if (netloc, path, query) == (parts.netloc, parts.path, parts.query):
         return url
     return urlunsplit((parts.scheme, netloc, path, query, parts.fragment))

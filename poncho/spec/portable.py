@@ -11,7 +11,6 @@ from poncho._redact import strip_credentials
 from poncho.spec.model import GitSource, Spec
 from poncho.spec.requirements import is_local
 
-_URL = re.compile(r"[\w.+-]+://\S+")
 _LOCAL_URL = re.compile(r"\s*@\s*file:\S*")
 
 
@@ -35,7 +34,7 @@ def portable_requirement(text: str) -> str:
     """Return a pip requirement without a path of this machine."""
     if is_local(text):
         return f"./{PurePosixPath(text).name}"
-    return _URL.sub(lambda url: strip_credentials(url[0]), _LOCAL_URL.sub("", text))
+    return strip_credentials(_LOCAL_URL.sub("", text))
 
 
 def _remote(source: GitSource) -> GitSource:
