@@ -117,7 +117,7 @@ def _build_prefix(
         # What is built from local code is named in the lock by its content, not by where that lies on this machine.
         named = tuple(replace(item, requirement=portable_requirement(item.requirement)) for item in pip)
         lock = replace(lock, pip=named)
-    compile_bytecode(prefix, reporter=reporter)
+    compile_bytecode(prefix, cache=cache, reporter=reporter)
     return lock
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 from pathlib import Path
 
 from poncho._types import Reporter, silent
-from poncho.builder import CreateOptions, create
+from poncho.builder import CreateOptions, check_output, create
 from poncho.engine import native_platform
 from poncho.errors import StoreError
 from poncho.install.local import local_source
 from poncho.install.local_code import with_local_code
 from poncho.resolve.local import locked_file, tree_digest
 from poncho.spec import Spec, spec_digest
-from poncho.store import BuilderCache, exclusive
+from poncho.store import BuilderCache, atomic_file, exclusive
 
 
 def package_name(spec: Spec, platform: str) -> str:
@@ -64,3 +65,24 @@ def cached_package(
         if force or not target.is_file():
             create(spec, target, options=options, reporter=reporter)
     return target
+
+
+def place_package(spec: Spec, target: Path, *, reporter: Reporter = silent) -> None:
+    """Make ``target`` the package of ``spec``, out of the user's cache; one that is there and is the same one stays.
+
+    Raises PonchoError; ``target`` appears whole or not at all.
+    """
+    check_output(target.absolute())
+    package = cached_package(spec, BuilderCache.default().directory("packages"), reporter=reporter)
+    if _head(package) != _head(target):
+        with atomic_file(target) as private:
+            shutil.copyfile(package, private)
+
+
+def _head(package: Path) -> tuple[int, bytes] | None:
+    """Return what tells packages apart: the size, and the header, which holds the digest of the content."""
+    try:
+        with package.open("rb") as stream:
+            return package.stat().st_size, stream.read(512)
+    except OSError:
+        return None

@@ -5,22 +5,21 @@ from __future__ import annotations
 
 import pickle
 import sys
-import tarfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from poncho._types import Reporter, silent
-from poncho.analysis import Analysis, SourceText, analyze
+from poncho.analysis import SourceText, analyze
 from poncho.analysis.assemble import refuse_unresolved
-from poncho.builder import create
 from poncho.compat import generate
+from poncho.compat.cache import place_package
 from poncho.compat.extract import extract_file, extract_functions
 from poncho.compat.fingerprint import fingerprint
 from poncho.compat.own_code import pickled
 from poncho.errors import UsageError
-from poncho.spec import dumps
+from poncho.spec import Spec
 from poncho.store import atomic_file
 
 __all__ = [
@@ -103,7 +102,7 @@ def generate_library(
             for item in hoisting_modules or ()
         ]
         needed = [*functions, *(item for item in context if callable(item)), *hoisted]
-        _pack(_analysis(needed, Path(sys.prefix)), Path(library_env_path))
+        place_package(_spec(needed, Path(sys.prefix)), Path(library_env_path))
     with atomic_file(Path(library_info_path)) as private:
         private.write_bytes(pickle.dumps(info, protocol=4))
     generate.write_program(program, Path(library_code_path))
@@ -162,28 +161,13 @@ def pack_library_code(
 
     ``prefix`` is the environment whose versions count (default: this interpreter's). Raises PonchoError.
     """
-    _pack(_analysis([Path(path)], prefix or Path(sys.prefix)), Path(envpath), reporter)
+    place_package(_spec([Path(path)], prefix or Path(sys.prefix)), Path(envpath), reporter=reporter)
 
 
-def _analysis(sources: list[Any], prefix: Path) -> Analysis:
+def _spec(sources: list[Any], prefix: Path) -> Spec:
     analysis = analyze(sources, mapping=_MAPPING, extra=_EXTRA, prefix=prefix, strict=False)
     refuse_unresolved(analysis.unresolved)
-    return analysis
-
-
-def _pack(analysis: Analysis, target: Path, reporter: Reporter = silent) -> None:
-    if _spec_inside(target) != dumps(analysis.spec):
-        create(analysis.spec, target, reporter=reporter)
-
-
-def _spec_inside(package: Path) -> str | None:
-    """Return the text of the spec that a package was made from; None for what is no package."""
-    try:
-        with tarfile.open(package) as archive:
-            stream = archive.extractfile("conda_spec.yml")
-            return stream.read().decode() if stream else None
-    except (OSError, KeyError, EOFError, tarfile.TarError, UnicodeDecodeError):
-        return None
+    return analysis.spec
 
 
 def _check_names(functions: Sequence[Any]) -> None:

@@ -1,81 +1,35 @@
 """Compile a prefix's Python files once, so that no node does it again and the bytes are always the same.
 
 The .pyc files are "unchecked hash-based" (PEP 552): they hold no time, and the interpreter never compares them with the
-source.
+source. What was compiled before, for whichever environment, comes from the builder's cache.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from poncho._types import Event, Reporter, silent
-from poncho.engine.pip_tools import clean_environment, run_tool
+from poncho.errors import BuildError
+from poncho.install.bytecode_cache import BytecodeCache, Compiled, directory_key, unframe
+from poncho.install.bytecode_compiler import Compiler, SourceDirectory
 from poncho.install.distributions import site_packages
+from poncho.store import BuilderCache
 
-# Runs in the prefix's own Python (3.7 or later): only it writes its own bytecode.
-#
-# marshal marks each object that is referred to from elsewhere in the process, so what a file compiles to depends on
-# what is in memory by then (bpo-34093). Hence one fresh child for each directory, all of them copies of the same
-# parent, files sorted: other directories and their order make no difference. The name in the code is relative to the
-# prefix; on import the interpreter puts the real one in its place.
-_COMPILER = r"""
-import gc, importlib.util, marshal, os, sys, warnings
-prefix, jobs, *roots = sys.argv[1:]
-needle, magic, tag = os.fsencode(prefix), importlib.util.MAGIC_NUMBER, sys.implementation.cache_tag
-warnings.simplefilter("ignore")
-gc.disable()
-
-def compile_directory(directory, names):
-    for name in names:
-        path = os.path.join(directory, name)
-        try:
-            with open(path, "rb") as stream:
-                source = stream.read()
-            if needle in source:
-                continue
-            code = compile(source, os.path.relpath(path, prefix), "exec", dont_inherit=True)
-            data = magic + b"\1\0\0\0" + importlib.util.source_hash(source) + marshal.dumps(code)
-            cache = os.path.join(directory, "__pycache__")
-            os.makedirs(cache, exist_ok=True)
-            target = os.path.join(cache, name[:-2] + tag + ".pyc")
-            temporary = target + ".tmp"
-            with open(temporary, "wb") as stream:
-                stream.write(data)
-            os.replace(temporary, target)
-        except Exception:
-            continue
-
-running = 0
-total = 0
-for root in roots:
-    for directory, children, files in os.walk(root):
-        children[:] = sorted(name for name in children if name != "__pycache__")
-        names = sorted(name for name in files if name.endswith(".py"))
-        if not names:
-            continue
-        total += len(names)
-        if running >= int(jobs):
-            os.wait()
-            running -= 1
-        if os.fork() == 0:
-            try:
-                compile_directory(directory, names)
-            finally:
-                os._exit(0)
-        running += 1
-while running:
-    os.wait()
-    running -= 1
-print(total)
-"""
+# Reading, hashing and writing give up the interpreter's lock, the work between them does not: many are no faster.
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 def compile_bytecode(
     prefix: Path,
     *,
+    cache: BuilderCache | None = None,
     reporter: Reporter = silent,
     jobs: int | None = None,
     environ: Mapping[str, str] | None = None,
@@ -83,28 +37,121 @@ def compile_bytecode(
     """Compile the standard library and site-packages of ``prefix`` and return how many source files were looked at.
 
     Files that do not compile are passed over: packages ship templates, and tests of syntax errors. So are those that
-    hold the prefix itself, as their text changes when the package is relocated. Existing .pyc files are replaced.
-    ``jobs`` None means one per processor. Raises BuildError when the prefix's Python cannot be run.
+    hold the prefix itself, as their text changes when the package is relocated. Existing .pyc files are replaced. The
+    bytes are the same whether ``cache`` (None: no cache) had them or not. ``jobs`` None means one process per
+    processor. Raises BuildError when the prefix's Python cannot be run or a file cannot be written.
     """
-    python = prefix / "bin" / "python"
     roots = [path.parent for path in site_packages(prefix)] or sorted(prefix.glob("lib/python3.*"))
-    if not python.exists() or not roots:
+    if not roots or not (prefix / "bin" / "python").exists():
         return 0
-    env = clean_environment(os.environ if environ is None else environ)
-    # The order of a set constant, and so the bytecode, depends on the seed.
-    env["PYTHONHASHSEED"] = "0"
-    version = run_tool(
-        [str(python), "-S", "-E", "-c", "import sys; print(list(sys.version_info[:2]))"], env=env, step="run Python"
-    )
-    if json.loads(version.stdout) < [3, 7]:
+    compiler = Compiler.of(prefix, os.environ if environ is None else environ)
+    if not compiler.usable:
         reporter(Event("info", "compile", "this Python writes no relocatable bytecode: nothing is compiled"))
         return 0
     reporter(Event("start", "compile", "compiling Python files"))
-    # Not -I: it would ignore PYTHONHASHSEED.
-    jobs = jobs or os.cpu_count() or 1
-    argv = [str(python), "-S", "-s", "-B", "-c", _COMPILER, str(prefix), str(jobs), *map(str, roots)]
-    # In the prefix: what lies in the caller's directory must not be imported instead of the standard library.
-    answer = run_tool(argv, env=env, step="compile the Python files", cwd=prefix)
-    count = int(answer.stdout.split()[-1])
-    reporter(Event("done", "compile", f"{count} Python files", done=count, total=count, unit="files"))
-    return count
+    step = _Step(prefix, compiler, BytecodeCache.within(cache) if cache else None)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        missing = [item for item in pool.map(step.reuse, step.directories(roots)) if item is not None]
+        with _scratch(prefix, cache) as scratch:
+            answers = compiler.compile([item.directory for item in missing], scratch, jobs=jobs or os.cpu_count() or 1)
+        list(pool.map(step.finish, missing, answers))
+    total, new = step.looked_at, sum(len(item.directory.names) for item in missing)
+    message = f"{total} Python files, {new} of them compiled now"
+    reporter(Event("done", "compile", message, done=total, total=total, unit="files"))
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    directory: SourceDirectory
+    key: str
+
+
+class _Step:
+    """What is done with one directory before and after the compiler ran; its methods are called from threads."""
+
+    def __init__(self, prefix: Path, compiler: Compiler, cache: BytecodeCache | None) -> None:
+        self._root = prefix.resolve()
+        self._needles = {os.fsencode(prefix), os.fsencode(self._root)}
+        self._compiler = compiler
+        self._cache = cache
+        self.looked_at = 0
+
+    def directories(self, roots: Sequence[Path]) -> Iterator[SourceDirectory]:
+        """Yield the directories below ``roots`` that hold Python files, in a fixed order, and count the files."""
+        for root in roots:
+            for path, children, files in os.walk(root.resolve()):
+                children[:] = sorted(name for name in children if name != "__pycache__")
+                names = tuple(sorted(name for name in files if name.endswith(".py")))
+                if names:
+                    self.looked_at += len(names)
+                    yield SourceDirectory(path, os.path.relpath(path, self._root), names)
+
+    def reuse(self, found: SourceDirectory) -> _Missing | None:
+        """Write what the cache has for a directory; return what there is to compile, None when that is nothing."""
+        sources = [(name, digest) for name in found.names if (digest := self._digest(found.path, name))]
+        if not sources:
+            return None
+        # What holds the prefix differs from build to build and is not compiled: it is no part of the key.
+        directory = SourceDirectory(found.path, found.relative, tuple(name for name, _ in sources))
+        key = directory_key(self._compiler.identity, directory.relative, sources)
+        compiled = self._cache.get(key) if self._cache else None
+        if compiled is None:
+            return _Missing(directory, key)
+        self._write(directory, compiled)
+        return None
+
+    def finish(self, item: _Missing, answer: bytes) -> None:
+        """Write what the compiler answered, and keep it in the cache when it is whole."""
+        compiled, whole = unframe(answer)
+        self._write(item.directory, compiled)
+        if self._cache and whole:
+            self._cache.put(item.key, answer)
+
+    def _digest(self, directory: str, name: str) -> bytes | None:
+        """Return the sha256 of a source file; None when it is not to be compiled."""
+        try:
+            with open(f"{directory}/{name}", "rb") as stream:
+                source = stream.read()
+        except OSError:
+            return None
+        if any(needle in source for needle in self._needles):
+            return None
+        return hashlib.sha256(source).digest()
+
+    def _write(self, directory: SourceDirectory, compiled: Compiled) -> None:
+        target = f"{directory.path}/__pycache__"
+        try:
+            if compiled:
+                os.makedirs(target, exist_ok=True)
+            for name in directory.names:
+                data = compiled.get(os.fsencode(name))
+                if data is not None:
+                    _write_new(f"{target}/{name[:-2]}{self._compiler.tag}.pyc", data)
+        except OSError as error:
+            raise BuildError(
+                f"{target}: cannot write bytecode ({error.strerror})",
+                hint="the prefix lies below PONCHO_CACHE_DIR: is there space left?",
+            ) from error
+
+
+def _write_new(path: str, data: memoryview) -> None:
+    """Write a file that is no link to another one: installers link what they install to their caches."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except FileExistsError:
+        os.unlink(path)
+        descriptor = os.open(path, flags, 0o666)
+    with open(descriptor, "wb", buffering=0) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def _scratch(prefix: Path, cache: BuilderCache | None) -> Iterator[Path]:
+    if cache:
+        with cache.scratch("bytecode") as scratch:
+            yield scratch
+    else:
+        with tempfile.TemporaryDirectory(prefix=".bytecode-", dir=prefix.parent) as name:
+            yield Path(name)

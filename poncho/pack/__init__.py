@@ -16,8 +16,9 @@ from poncho.pack.compress import compressor
 from poncho.pack.layout import Format
 from poncho.pack.model import Entry, Findings, Member, PackedPackage, PackOptions
 from poncho.pack.plan import Plan, added_members, check_variables, made_entry, make_plan
+from poncho.pack.reading import read_whole
 from poncho.pack.transform import Transformer, without_credentials
-from poncho.pack.writer import Writer, read_whole
+from poncho.pack.writer import Writer
 from poncho.store import atomic_file
 
 __all__ = ["Format", "PackOptions", "PackedPackage", "pack"]
@@ -120,14 +121,16 @@ def _write(
         boot=_boot_bytes(writer, form, boot_chunks),
     )
     digest = manifest.digest(listed, text)
-    writer.write(compressor(form, options.level)(layout.END_OF_ARCHIVE))
+    end = compressor(form, options.level)(layout.END_OF_ARCHIVE)
+    writer.write(end)
     if form != "tar":
-        _write_index(writer, form, layout.header(form, digest, facts), facts, boot_chunks, meta_chunk)
+        frame = layout.header(form, digest, facts) + end
+        _write_index(writer, form, frame, facts, boot_chunks, meta_chunk)
     return digest, facts
 
 
 def _write_index(
-    writer: Writer, form: layout.Format, header: bytes, facts: layout.Facts, boot_chunks: int, meta_chunk: int
+    writer: Writer, form: layout.Format, frame: bytes, facts: layout.Facts, boot_chunks: int, meta_chunk: int
 ) -> None:
     extra = layout.extra_member(form)
     parts = layout.encode_table(writer.chunks)
@@ -140,7 +143,7 @@ def _write_index(
         boot_chunks=boot_chunks,
         meta_chunk=meta_chunk,
         table_crc=zlib.crc32(b"".join(parts)),
-        header_crc=zlib.crc32(header),
+        frame_crc=zlib.crc32(frame),
     )
     for part in parts:
         writer.write(extra(b"PI", part))
@@ -180,8 +183,9 @@ def _activation_scripts(plan: Plan) -> list[str]:
 def _leaks(findings: Findings) -> list[str]:
     if not findings.leaks:
         return []
-    named = ", ".join(sorted(findings.leaks)[:_NAMED])
-    more = len(findings.leaks) - _NAMED
+    leaks = sorted(set(findings.leaks))
+    named = ", ".join(leaks[:_NAMED])
+    more = len(leaks) - _NAMED
     return [
         f"the path of the build directory is compiled into {named}"
         + (f" and {more} more files" if more > 0 else "")

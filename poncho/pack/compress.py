@@ -26,6 +26,11 @@ _LIBDEFLATE_FROM = 4
 _RAW = -15
 
 
+def crc32(data: bytes | bytearray | memoryview) -> int:
+    """Return the CRC-32 that gzip uses; ISA-L's is five times as fast as zlib's."""
+    return isal_zlib.crc32(data)
+
+
 def compressor(form: Format, level: int | None) -> Compressor:
     """Return the function that compresses one piece at the given level (None: the format's default)."""
     if form == "tar":
@@ -53,7 +58,7 @@ def _gzip(level: int) -> Compressor:
             return bytes(deflate.deflate_compress(data, level))
 
     def member(data: bytes | bytearray | memoryview) -> bytes:
-        return b"".join((GZIP_HEAD, raw(data), struct.pack("<II", isal_zlib.crc32(data), len(data) & 0xFFFFFFFF)))
+        return b"".join((GZIP_HEAD, raw(data), struct.pack("<II", crc32(data), len(data) & 0xFFFFFFFF)))
 
     return member
 

@@ -38,21 +38,21 @@ def find(
     Code that lies inside the prefix is no problem. Names are normalised as PEP 503 does.
     """
     result = Editables()
-    for path in sorted(files):
-        directory, name = posixpath.split(path)
-        if name == "direct_url.json" and directory.endswith((".dist-info", ".egg-info")):
+    for path in sorted(path for path in files if path.endswith((".dist-info/direct_url.json", ".egg-link"))):
+        if path.endswith(".json"):
             _direct_url(prefix, prefixes, path, owned, result)
-        elif name.endswith(".egg-link"):
-            target = _first_line(prefix / path)
-            if not _inside(target, prefixes):
-                result.found.setdefault(normalise(name[: -len(".egg-link")]), target)
-                result.files.add(path)
-    for path in sorted(files):
-        if path.endswith(".pth") and posixpath.basename(path) not in _IGNORED_PTH:
+            continue
+        target = _first_line(prefix / path)
+        if not _inside(target, prefixes):
+            name = posixpath.basename(path).removesuffix(".egg-link")
+            result.found.setdefault(normalise(name), target)
+            result.files.add(path)
+    for path in sorted(path for path in files if path.endswith(".pth")):
+        if posixpath.basename(path) not in _IGNORED_PTH:
             _pth(prefix, prefixes, path, result)
-    for path in files:
+    for path in files if result.found else ():
         match = _EDITABLE.match(posixpath.basename(path))
-        if match and path not in result.files and normalise(match["name"]) in result.found:
+        if match and normalise(match["name"]) in result.found:
             result.files.add(path)
     return result
 

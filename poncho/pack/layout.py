@@ -29,17 +29,23 @@ END_OF_ARCHIVE: Final = bytes(1024)
 _FACTS_WIDTH = 128
 _ZSTD_SKIPPABLE = 0x184D2A50
 _CONTINUES = 1 << 31
-_TABLE_PART = 8000  # entries of 8 bytes: an FEXTRA field holds at most 65,535 bytes
+_ENTRY = struct.Struct("<III")
+_TABLE_PART = 5000  # entries: an FEXTRA field holds at most 65,535 bytes
 _FOOTER = struct.Struct("<8sQQQIIIIIII")
 _MAGIC = b"PONCHO1\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One independently compressed piece of the tar stream; ``continues`` when it begins inside a file's data."""
+    """One independently compressed piece of the tar stream.
+
+    ``packed`` and ``size`` are its bytes compressed and not; ``crc`` is the CRC-32 of the compressed ones: some changed bits
+    decompress to the same content, and are found all the same. ``continues`` when it begins inside a file's data.
+    """
 
     packed: int
     size: int
+    crc: int
     continues: bool = False
 
 
@@ -79,7 +85,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """Where the chunk table lies and what it must add up to. ``tar_bytes`` leaves the end-of-archive blocks out."""
+    """Where the chunk table lies and what it must add up to. ``tar_bytes`` leaves the end-of-archive blocks out.
+
+    ``frame_crc`` is the CRC-32 of the header and the end-of-archive member.
+    """
 
     table_offset: int
     tar_bytes: int
@@ -89,7 +98,7 @@ class Footer:
     boot_chunks: int
     meta_chunk: int
     table_crc: int
-    header_crc: int
+    frame_crc: int
 
     def encode(self) -> bytes:
         """Return the payload, closed by a CRC-32 of itself."""
@@ -102,7 +111,7 @@ class Footer:
             self.boot_chunks,
             self.meta_chunk,
             self.table_crc,
-            self.header_crc,
+            self.frame_crc,
         )
         payload = _FOOTER.pack(_MAGIC, *fields, 0)
         return payload[:-4] + zlib.crc32(payload[:-4]).to_bytes(4, "little")
@@ -155,7 +164,7 @@ def extra_member(form: Format) -> Callable[[bytes, bytes], bytes]:
 def encode_table(chunks: Sequence[Chunk]) -> list[bytes]:
     """Return the chunk table in payloads that fit an FEXTRA field each."""
     entries = [
-        struct.pack("<II", chunk.packed, chunk.size | (_CONTINUES if chunk.continues else 0)) for chunk in chunks
+        _ENTRY.pack(chunk.packed, chunk.size | (_CONTINUES if chunk.continues else 0), chunk.crc) for chunk in chunks
     ]
     return [b"".join(entries[at : at + _TABLE_PART]) for at in range(0, len(entries), _TABLE_PART)]
 
@@ -163,13 +172,14 @@ def encode_table(chunks: Sequence[Chunk]) -> list[bytes]:
 def decode_table(table: bytes) -> list[Chunk]:
     """Read the joined payloads of the chunk table."""
     return [
-        Chunk(packed, size & ~_CONTINUES, bool(size & _CONTINUES)) for packed, size in struct.iter_unpack("<II", table)
+        Chunk(packed, size & ~_CONTINUES, crc, bool(size & _CONTINUES))
+        for packed, size, crc in _ENTRY.iter_unpack(table)
     ]
 
 
 def table_parts(form: Format, footer: Footer) -> tuple[list[int], int]:
     """Return the payload size of each part of the table, and the bytes that all take in the file, framed."""
-    sizes = [min(_TABLE_PART, footer.chunks - at) * 8 for at in range(0, footer.chunks, _TABLE_PART)]
+    sizes = [min(_TABLE_PART, footer.chunks - at) * _ENTRY.size for at in range(0, footer.chunks, _TABLE_PART)]
     framing = len(extra_member(form)(b"PI", b""))
     return sizes, sum(sizes) + framing * len(sizes)
 

@@ -14,6 +14,7 @@ from typing import Any
 from poncho.pack.editable import normalise
 
 _PACKAGES = 1
+_METADATA = (".dist-info/METADATA", ".egg-info/PKG-INFO")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,11 @@ class Owners:
 def find_owners(prefix: Path, files: Mapping[str, object]) -> Owners:
     """Read conda-meta and every RECORD among ``files`` (relative to the prefix). What is unreadable owns nothing."""
     owners = Owners()
-    for path in sorted(files):
-        if path.startswith("conda-meta/") and path.endswith(".json"):
-            _conda(prefix, path, owners)
-    for path in sorted(files):
+    for path in sorted(path for path in files if path.startswith("conda-meta/") and path.endswith(".json")):
+        _conda(prefix, path, owners)
+    for path in sorted(path for path in files if path.endswith(_METADATA)):
         directory, name = posixpath.split(path)
-        if name in ("METADATA", "PKG-INFO") and directory.endswith((".dist-info", ".egg-info")):
-            _distribution(prefix, directory, name, files, owners)
+        _distribution(prefix, directory, name, files, owners)
     owners.packages.sort(key=lambda package: (package.kind, package.name, package.version))
     return owners
 

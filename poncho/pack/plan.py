@@ -108,7 +108,7 @@ def _leave_out(prefix: Path, output: Path, has_data: bool, private: list[str]) -
     is_root = (prefix / "condabin").is_dir() and (prefix / "pkgs/urls.txt").is_file()
 
     def leave_out(path: str) -> bool:
-        name = posixpath.basename(path)
+        name = path.rpartition("/")[2]
         if name in scrub.PRIVATE_NAMES:
             private.append(path)
             return True
@@ -194,13 +194,15 @@ def _classify(entry: Entry, owners: Owners, booted: boot.Boot | None) -> None:
     elif entry.rule == "record":
         entry.group = _RECORDS
     elif entry.group != _META:
-        source = source_of(entry.path)
-        entry.group = owners.groups.get(entry.path) or owners.groups.get(source or "") or _NOBODY
+        group = owners.groups.get(entry.path)
+        if group is None and entry.rule == "pyc":
+            group = owners.groups.get(source_of(entry.path) or "")
+        entry.group = group or _NOBODY
 
 
 def _order(entry: Entry) -> tuple[tuple[int, str], str, bool, str]:
     # A compiled file follows its source: both are needed to look at it.
-    source = source_of(entry.path)
+    source = source_of(entry.path) if entry.rule == "pyc" else None
     return entry.group, source or entry.path, source is not None, entry.path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,11 +122,14 @@ class Transformer:
 
 def rule_for(entry: Entry, owners: Owners) -> None:
     """Set the treatment that an entry's name, or what conda recorded for it, asks for."""
-    directory, name = posixpath.split(entry.path)
-    if entry.path in owners.placeholders:
-        entry.rule, entry.slot = "binary", owners.placeholders[entry.path]
+    path = entry.path
+    directory, _, name = path.rpartition("/")
+    if path in owners.placeholders:
+        entry.rule, entry.slot = "binary", owners.placeholders[path]
     elif name.endswith(".pyc"):
         entry.rule = "pyc"
+    elif name.endswith((".py", ".so", ".h")) and directory != "bin":
+        entry.rule = "text" if path in owners.texts else ""
     elif directory == "bin":
         entry.rule = "script"
     elif directory == "conda-meta" and name.endswith(".json"):
@@ -136,9 +138,9 @@ def rule_for(entry: Entry, owners: Owners) -> None:
         entry.rule = "direct-url"
     elif name == "RECORD" and directory.endswith(".dist-info"):
         entry.rule = "record"
-    elif name == ".gitmodules" or ("/.git/" in f"/{entry.path}" and "/.git/objects/" not in f"/{entry.path}"):
+    elif name == ".gitmodules" or ("/.git/" in f"/{path}" and "/.git/objects/" not in f"/{path}"):
         entry.rule = "git"
-    elif entry.path in owners.texts:
+    elif path in owners.texts:
         entry.rule = "text"
 
 

@@ -1,8 +1,9 @@
-"""Write the archive: files are read, looked at, hashed and compressed by a pool of threads, and written in order.
+"""Write the archive in three steps: threads read, look at and hash files; chunks are composed in order; threads compress.
 
-Small files are gathered into chunks of about a mebibyte, which end where a package ends once they are a quarter full:
-then a package that changes moves no boundary of another one. Large files are cut into chunks of four mebibytes. What
-is in flight is bounded, so memory is too.
+Small files are gathered into chunks of about a mebibyte, which end where a package ends once they are a quarter full: then a
+package that changes moves no boundary of another one. Large files are cut into chunks of four mebibytes. Boundaries go by
+what is packed, not by what was read, so they do not depend on where the prefix lies. What is in flight is bounded, so memory
+is too.
 """
 
 from __future__ import annotations
@@ -14,38 +15,50 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from poncho._types import Event, Reporter
-from poncho.errors import BuildError
 from poncho.pack import tarfmt
-from poncho.pack.compress import Compressor
+from poncho.pack.compress import Compressor, crc32
 from poncho.pack.layout import CHUNK_LIMIT, MIB, Chunk
 from poncho.pack.model import Entry, Findings, Member
 from poncho.pack.pyc import source_of
+from poncho.pack.reading import Source, changed_meanwhile, read_whole, source_for
 from poncho.pack.transform import Content, Transformer
-from poncho.pack.walk import cannot_read
 
 _BATCH = MIB
-_WHOLE = 3 * MIB  # a file up to this size is one piece of work
-_IN_FLIGHT = 64 * MIB
+_WHOLE = 3 * MIB  # a file up to this size is read in one piece of work together with others
+_IN_FLIGHT = 48 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One member ready to be placed into a chunk."""
+
+    group: tuple[int, str]
+    head: bytes
+    data: bytes
+    member: Member
 
 
 @dataclass(slots=True)
-class _Done:
-    """One compressed chunk, and what became known while it was made."""
+class _Looked:
+    """What became of some files: the first step's result."""
 
-    blob: bytes
-    chunk: Chunk
-    members: list[Member] = field(default_factory=list)
+    items: list[_Item] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
     read: int = 0
 
-    @classmethod
-    def of(cls, blob: bytes, size: int, *, continues: bool = False, read: int = 0) -> _Done:
-        return cls(blob, Chunk(len(blob), size, continues), read=read)
 
+@dataclass(slots=True)
+class _Packed:
+    """One compressed chunk, and the member that is known only now: the last step's result."""
 
-_Job = Callable[[], _Done]
+    blob: bytes
+    chunk: Chunk
+    member: Member | None = None
+    leaks: str | None = None
+    read: int = 0
 
 
 class Writer:
@@ -67,10 +80,15 @@ class Writer:
         self._transformer = transformer
         self._epoch = epoch
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="poncho-pack")
-        self._most = 4 * threads + 2
+        self._ahead = 2 * threads + 1
         self._total = total
         self._reporter = reporter
         self._read = 0
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._group: tuple[int, str] = (-1, "")
+        self._packing: deque[tuple[Future[_Packed], int]] = deque()
+        self._in_flight = 0
         self.position = 0
         self.chunks: list[Chunk] = []
         self.members: list[Member] = []
@@ -92,112 +110,148 @@ class Writer:
 
         Raises BuildError when a file cannot be read or changes meanwhile.
         """
-        pending: deque[tuple[Future[_Done], int]] = deque()
-        in_flight = 0
-        for size, job in self._jobs(entries):
-            pending.append((self._pool.submit(job), size))
-            in_flight += size
-            while in_flight > _IN_FLIGHT or len(pending) > self._most:
-                in_flight -= self._collect(*pending.popleft())
-        while pending:
-            self._collect(*pending.popleft())
-
-    def _collect(self, future: Future[_Done], size: int) -> int:
-        done = future.result()
-        self.members += done.members
-        self.findings.merge(done.findings)
-        if done.blob:
-            self.write(done.blob)
-            self.chunks.append(done.chunk)
-        self._read = min(self._read + done.read, self._total)
-        self._reporter(Event("progress", "pack", done=self._read, total=self._total, unit="bytes"))
-        return size
-
-    def _jobs(self, entries: Iterable[Entry]) -> Iterator[tuple[int, _Job]]:
+        looking: deque[Future[_Looked] | Entry] = deque()
         for unit in _units(entries):
-            size = sum(entry.size for entry in unit)
-            if len(unit) == 1 and size > _WHOLE:
-                yield from self._large(unit[0])
+            if len(unit) == 1 and unit[0].size > _WHOLE:
+                looking.append(unit[0])
             else:
-                yield size, lambda unit=unit: self._batch(unit)  # type: ignore[misc]
+                looking.append(self._pool.submit(self._look, unit))
+            if len(looking) > self._ahead:
+                self._place(looking.popleft())
+        while looking:
+            self._place(looking.popleft())
+        self._close_chunk()
+        while self._packing:
+            self._collect()
 
-    def _batch(self, entries: Sequence[Entry]) -> _Done:
-        findings = Findings()
-        parts: list[bytes] = []
-        members: list[Member] = []
-        source: tuple[str, bytes, int] = ("", b"", 0)
-        read = 0
+    def _place(self, next_one: Future[_Looked] | Entry) -> None:
+        if isinstance(next_one, Entry):
+            self._large(next_one)
+            return
+        looked = next_one.result()
+        self._progress(looked.read)
+        self.findings.merge(looked.findings)
+        for item in looked.items:
+            self._compose(item)
+
+    def _compose(self, item: _Item) -> None:
+        """Put a member into the chunk that is open, or into chunks of its own."""
+        self.members.append(item.member)
+        size = len(item.data)
+        if size > _BATCH:
+            self._close_chunk()
+            for first, at, end in _cuts(len(item.head), size):
+                tail = tarfmt.padding(size) if end == size else b""
+                parts = [item.head if first else b"", item.data[at:end], tail]
+                self._submit(partial(self._pack, parts, continues=not first), end - at)
+            return
+        if self._parts:
+            another = item.group != self._group and self._size >= _BATCH // 4
+            if another or item.group[0] != self._group[0] or self._size >= _BATCH:
+                self._close_chunk()
+        self._group = item.group
+        self._parts.append(item.head)
+        if size:
+            self._parts += (item.data, bytes(-size % tarfmt.BLOCK))
+        self._size += len(item.head) + size
+
+    def _close_chunk(self) -> None:
+        if self._parts:
+            parts, size = self._parts, self._size
+            self._parts, self._size = [], 0
+            self._submit(partial(self._pack, parts), size)
+
+    def _submit(self, job: Callable[[], _Packed], size: int) -> None:
+        self._packing.append((self._pool.submit(job), size))
+        self._in_flight += size
+        while self._in_flight > _IN_FLIGHT or self._packing[0][0].done():
+            self._collect()
+            if not self._packing:
+                return
+
+    def _collect(self) -> None:
+        future, size = self._packing.popleft()
+        done = future.result()
+        self._in_flight -= size
+        if done.member is not None:
+            self.members.append(done.member)
+        if done.leaks is not None:
+            self.findings.leaks.append(done.leaks)
+        self.write(done.blob)
+        self.chunks.append(done.chunk)
+        if done.read:
+            self._progress(done.read)
+
+    def _progress(self, read: int) -> None:
+        self._read = min(self._read + read, self._total)
+        self._reporter(Event("progress", "pack", done=self._read, total=self._total, unit="bytes"))
+
+    def _pack(self, parts: Sequence[bytes | memoryview], *, continues: bool = False) -> _Packed:
+        blob = b"".join(parts)
+        packed = self._compress(blob)
+        return _Packed(packed, Chunk(len(packed), len(blob), crc32(packed), continues))
+
+    def _look(self, entries: Sequence[Entry]) -> _Looked:
+        looked = _Looked()
+        last: tuple[str, bytes, int] = ("", b"", 0)
         for entry in entries:
             if entry.link is not None:
-                parts.append(tarfmt.header(entry.path, tarfmt.LINK, mode=0o777, mtime=self._epoch, link=entry.link))
-                members.append(Member(entry.path, 0o777, link=entry.link))
-                continue
-            if entry.directory:
-                parts.append(tarfmt.header(entry.path, tarfmt.DIRECTORY, mode=0o755, mtime=self._epoch))
-                members.append(Member(entry.path, 0o755, directory=True))
-                continue
-            data = entry.data if entry.data is not None else read_whole(entry)
-            read += len(data)
-            if entry.source is None:
-                content: Content | None = Content(data, changed=True)
-            elif entry.rule == "pyc":
-                content = self._transformer.content(entry, data, _source_for(entry, source), findings)
+                head = tarfmt.header(entry.path, tarfmt.LINK, mode=0o777, mtime=self._epoch, link=entry.link)
+                looked.items.append(_Item(entry.group, head, b"", Member(entry.path, 0o777, link=entry.link)))
+            elif entry.directory:
+                head = tarfmt.header(entry.path, tarfmt.DIRECTORY, mode=0o755, mtime=self._epoch)
+                looked.items.append(_Item(entry.group, head, b"", Member(entry.path, 0o755, directory=True)))
             else:
-                source = (entry.path, data, entry.mtime)
-                content = self._transformer.content(entry, data, None, findings)
-            if content is None:
-                findings.dropped.add(entry.path)
-                continue
-            data = content.data
-            size = len(data)
-            parts.append(tarfmt.header(entry.path, tarfmt.FILE, mode=entry.mode, size=size, mtime=self._epoch))
-            parts.append(data)
-            parts.append(bytes(-size % 512))
-            members.append(_member(entry, content, hashlib.sha256(data).hexdigest()))
-        blob = b"".join(parts)
-        done = _Done.of(self._compress(blob) if blob else b"", len(blob), read=read)
-        done.members, done.findings = members, findings
-        return done
+                data = entry.data if entry.data is not None else read_whole(entry)
+                looked.read += len(data)
+                source = source_for(entry, last) if entry.rule == "pyc" else None
+                self._look_at(entry, data, source, looked)
+                if entry.rule != "pyc":
+                    last = (entry.path, data, entry.mtime)
+        return looked
 
-    def _large(self, entry: Entry) -> Iterator[tuple[int, _Job]]:
-        """Give the jobs for a file of many chunks: streamed when its content stays as it is, else from memory."""
-        if entry.data is not None:
-            yield from self._from_memory(entry, Content(entry.data, changed=True), Findings())
-            return
-        findings = Findings()
-        source = _Source(entry)
-        if not self._transformer.must_load(entry, source.read, findings):
-            yield from self._streamed(entry, source, findings)
-            return
-        source.close()
-        beside = source_of(entry.path)
-        made_from = None if beside is None else _load_source(entry, beside)
-        content = self._transformer.content(entry, read_whole(entry), made_from, findings)
-        if content is None:
-            self.findings.dropped.add(entry.path)
+    def _look_at(self, entry: Entry, data: bytes, source: tuple[bytes, int] | None, looked: _Looked) -> None:
+        if entry.source is None:
+            content: Content | None = Content(data, changed=True)
         else:
-            yield from self._from_memory(entry, content, findings)
+            content = self._transformer.content(entry, data, source, looked.findings)
+        if content is None:
+            looked.findings.dropped.add(entry.path)
+            return
+        member = Member(
+            entry.path,
+            entry.mode,
+            size=len(content.data),
+            sha256=hashlib.sha256(content.data).hexdigest(),
+            text=content.data if content.text else None,
+            slots=content.slots,
+            changed=content.changed,
+        )
+        looked.items.append(_Item(entry.group, self._head(entry, len(content.data)), content.data, member))
 
-    def _from_memory(self, entry: Entry, content: Content, findings: Findings) -> Iterator[tuple[int, _Job]]:
-        size = len(content.data)
-        head = tarfmt.header(entry.path, tarfmt.FILE, mode=entry.mode, size=size, mtime=self._epoch)
-        member = _member(entry, content, hashlib.sha256(content.data).hexdigest())
-        view = memoryview(content.data)
-        for first, at, end in _cuts(len(head), size):
-            last = end == size
+    def _head(self, entry: Entry, size: int) -> bytes:
+        return tarfmt.header(entry.path, tarfmt.FILE, mode=entry.mode, size=size, mtime=self._epoch)
 
-            def job(first: bool = first, at: int = at, end: int = end, last: bool = last) -> _Done:
-                tail = tarfmt.padding(size) if last else b""
-                blob = b"".join((head if first else b"", view[at:end], tail))
-                done = _Done.of(self._compress(blob), len(blob), continues=not first, read=end - at)
-                if last:
-                    done.members, done.findings = [member], findings
-                return done
+    def _large(self, entry: Entry) -> None:
+        """Pack a large file: streamed when its content stays as it is, else from memory."""
+        looked = _Looked(read=entry.size)
+        source = None if entry.source is None else Source(entry)
+        if source is not None and not self._transformer.must_load(entry, source.read, looked.findings):
+            self.findings.merge(looked.findings)
+            self._close_chunk()
+            self._stream_file(entry, source)
+            return
+        if source is not None:
+            source.close()
+        data = entry.data if entry.data is not None else read_whole(entry)
+        self._look_at(entry, data, source_for(entry, ("", b"", 0)), looked)
+        self._progress(looked.read)
+        self.findings.merge(looked.findings)
+        for item in looked.items:
+            self._compose(item)
 
-            yield end - at, job
-
-    def _streamed(self, entry: Entry, source: _Source, findings: Findings) -> Iterator[tuple[int, _Job]]:
-        head = tarfmt.header(entry.path, tarfmt.FILE, mode=entry.mode, size=entry.size, mtime=self._epoch)
+    def _stream_file(self, entry: Entry, source: Source) -> None:
+        head = self._head(entry, entry.size)
         overlap = max(map(len, self._transformer.needles), default=0) + 1
         before: threading.Event | None = None
         for first, at, end in _cuts(len(head), entry.size):
@@ -209,119 +263,49 @@ class Writer:
                 end: int = end,
                 before: threading.Event | None = before,
                 hashed: threading.Event = hashed,
-            ) -> _Done:
-                last = end == entry.size
+            ) -> _Packed:
                 try:
                     piece = source.read(at, end - at + overlap)
-                    data = memoryview(piece)[: end - at]
                     if len(piece) != min(end - at + overlap, entry.size - at):
                         raise changed_meanwhile(entry)
-                    # Pieces begin in order, so the one before is at work or done: this wait is short and ends.
+                    data = memoryview(piece)[: end - at]
+                    # Pieces are begun in order, so the one before is at work or done: this wait is short and ends.
                     if before is not None:
                         before.wait()
                     source.hash.update(data)
-                    if self._transformer.leaks(piece):
-                        source.leaks = True
                 finally:
                     hashed.set()
-                blob = b"".join((head if first else b"", data, tarfmt.padding(entry.size) if last else b""))
-                done = _Done.of(self._compress(blob), len(blob), continues=not first, read=end - at)
+                last = end == entry.size
+                parts: list[bytes | memoryview] = [
+                    head if first else b"",
+                    data,
+                    tarfmt.padding(entry.size) if last else b"",
+                ]
+                packed = self._pack(parts, continues=not first)
+                packed.read = end - at
+                if self._transformer.leaks(piece):
+                    packed.leaks = entry.path
                 if last:
                     source.close()
-                    if source.leaks:
-                        findings.leaks.append(entry.path)
-                    done.members = [_member(entry, Content(b""), source.hash.hexdigest(), size=entry.size)]
-                    done.findings = findings
-                return done
+                    packed.member = Member(entry.path, entry.mode, size=entry.size, sha256=source.hash.hexdigest())
+                return packed
 
             before = hashed
-            yield end - at, job
-
-
-class _Source:
-    """A large file that is read in pieces by several threads."""
-
-    def __init__(self, entry: Entry) -> None:
-        self.hash = hashlib.sha256()
-        self.leaks = False
-        self._entry = entry
-        self._fd = _open(entry)
-
-    def read(self, offset: int, size: int) -> bytes:
-        try:
-            data = os.pread(self._fd, size, offset)
-            while data and len(data) < size:
-                more = os.pread(self._fd, size - len(data), offset + len(data))
-                if not more:
-                    break
-                data += more
-        except OSError as error:
-            raise cannot_read(self._entry.path, error) from error
-        return data
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    __del__ = close
-
-
-def read_whole(entry: Entry) -> bytes:
-    """Return a file's content. Raises BuildError when it cannot be read or has changed its size."""
-    fd = _open(entry)
-    try:
-        data = os.read(fd, entry.size + 1)
-        while len(data) < entry.size:
-            more = os.read(fd, entry.size + 1 - len(data))
-            if not more:
-                break
-            data += more
-    except OSError as error:
-        raise cannot_read(entry.path, error) from error
-    finally:
-        os.close(fd)
-    if len(data) != entry.size:
-        raise changed_meanwhile(entry)
-    return data
-
-
-def changed_meanwhile(entry: Entry) -> BuildError:
-    """Return the error that names a file that something else changed while it was packed."""
-    return BuildError(
-        f"{entry.path}: changed while it was packed",
-        hint="let nothing write into the environment while it is packed, then try again",
-        context={"path": entry.path},
-    )
-
-
-def _open(entry: Entry) -> int:
-    assert entry.source is not None
-    try:
-        return os.open(entry.source, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise changed_meanwhile(entry) from error
-        raise cannot_read(entry.path, error) from error
+            self._submit(job, end - at)
 
 
 def _units(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     """Gather entries into pieces of work; a source and what was compiled from it stay together."""
     batch: list[Entry] = []
     size = 0
-    group: tuple[int, str] | None = None
     for entry in entries:
-        if batch:
-            large = entry.size > _BATCH
-            ends = entry.group != group and (size >= _BATCH // 4 or entry.group[0] != (group or (0,))[0])
-            together = entry.rule == "pyc" and source_of(entry.path) == batch[-1].path and not large
-            if large or ends or (size >= _BATCH and not together):
-                yield batch
-                batch, size = [], 0
+        full = size >= _BATCH and not (entry.rule == "pyc" and source_of(entry.path) == batch[-1].path)
+        if batch and (full or entry.size > _WHOLE):
+            yield batch
+            batch, size = [], 0
         batch.append(entry)
         size += entry.size + 1024
-        group = entry.group
-        if entry.size > _BATCH:
+        if entry.size > _WHOLE:
             yield batch
             batch, size = [], 0
     if batch:
@@ -335,34 +319,3 @@ def _cuts(head: int, size: int) -> Iterator[tuple[bool, int, int]]:
         end = min(size, at + CHUNK_LIMIT - (head if at == 0 else 0))
         yield at == 0, at, end
         at = end
-
-
-def _member(entry: Entry, content: Content, sha256: str, *, size: int | None = None) -> Member:
-    return Member(
-        entry.path,
-        entry.mode,
-        size=len(content.data) if size is None else size,
-        sha256=sha256,
-        text=content.data if content.text else None,
-        slots=content.slots,
-        changed=content.changed,
-    )
-
-
-def _source_for(entry: Entry, last: tuple[str, bytes, int]) -> tuple[bytes, int] | None:
-    path = source_of(entry.path)
-    if path is None:
-        return None
-    return last[1:] if last[0] == path else _load_source(entry, path)
-
-
-def _load_source(entry: Entry, path: str) -> tuple[bytes, int] | None:
-    """Return the content and time of the source at ``path``, found by where the compiled file itself lies."""
-    if entry.source is None or not entry.source.endswith(entry.path):
-        return None
-    name = entry.source[: -len(entry.path)] + path
-    try:
-        with open(name, "rb") as stream:
-            return stream.read(), int(os.fstat(stream.fileno()).st_mtime)
-    except OSError:
-        return None

@@ -90,7 +90,9 @@ def read_index(path: Path, stream: BinaryIO) -> Index | None:
         raise damaged(path, "its header")
     facts = Facts.parse(lines[2])
     footer, chunks = _table(path, stream, form, len(header))
-    if zlib.crc32(header) != footer.header_crc or header != layout.header(form, lines[1], facts):
+    stream.seek(end := len(header) + sum(chunk.packed for chunk in chunks))
+    last = stream.read(min(footer.table_offset - end, _HEAD))
+    if zlib.crc32(header + last) != footer.frame_crc or header != layout.header(form, lines[1], facts):
         raise damaged(path, "its header")
     return Index(form, lines[1], facts, len(header), footer, chunks)
 
@@ -145,7 +147,10 @@ def chunk_data(path: Path, stream: BinaryIO, index: Index, first: int = 0) -> It
     at = index.start + sum(chunk.packed for chunk in index.chunks[:first])
     stream.seek(at)
     for chunk in index.chunks[first:]:
-        yield _inflate(path, index.form, stream.read(chunk.packed), chunk.size)
+        data = stream.read(chunk.packed)
+        if isal_zlib.crc32(data) != chunk.crc:
+            raise damaged(path, "a chunk has other bytes than its checksum says")
+        yield _inflate(path, index.form, data, chunk.size)
         at += chunk.packed
     yield _inflate(path, index.form, stream.read(index.footer.table_offset - at), len(layout.END_OF_ARCHIVE))
 
@@ -222,6 +227,7 @@ class ForeignStream:
             self._stream = lzma.LZMAFile(stream)  # noqa: SIM115
         else:
             self._stream = stream
+        self.is_compressed = self._stream is not stream
 
     def read(self, size: int, /) -> bytes:
         """Return ``size`` bytes, fewer only at the end."""

@@ -19,6 +19,7 @@ class Guard:
         self._files = files
         self._total = total
         self._leaves: set[bytes] = set()
+        self._links: set[bytes] = set()
         self._directories: set[bytes] = {b""}
 
     def check(self, member: TarMember) -> bytes:
@@ -38,8 +39,9 @@ class Guard:
         self._parents(member, name)
         if member.kind == "link":
             check_target(member, name)
-        elif member.kind == "hardlink" and member.link.removeprefix(b"./") not in self._leaves:
-            raise refused(member.name, "is a hard link to what is not in the archive before it")
+            self._links.add(name)
+        elif member.kind == "hardlink" and not self._is_file(member.link.removeprefix(b"./")):
+            raise refused(member.name, "is a hard link to what is no file before it in the archive")
         if member.kind == "directory":
             self._directories.add(name)
         else:
@@ -69,6 +71,9 @@ class Guard:
             missing.append(directory)
             directory = directory.rpartition(b"/")[0]
         self._directories.update(missing)
+
+    def _is_file(self, name: bytes) -> bool:
+        return name in self._leaves and name not in self._links
 
     def _count(self, member: TarMember) -> None:
         if self._files is not None and member.kind == "file":

@@ -51,11 +51,13 @@ class TarMember:
 class TarReader:
     """Iterate over the members of a stream; ``content`` gives the pieces of the current one's content.
 
-    ``strict`` allows only what PONCHO writes. Raises PackageError that names the member.
+    ``strict`` allows only what PONCHO writes; ``exact`` refuses padding that is not zero. Raises PackageError that names the
+    member.
     """
 
-    def __init__(self, stream: Stream, *, strict: bool) -> None:
+    def __init__(self, stream: Stream, *, strict: bool, exact: bool = False) -> None:
         self._stream = stream
+        self._exact = exact
         self._strict = strict
         self._left = 0
         self._pad = 0
@@ -66,7 +68,8 @@ class TarReader:
         while True:
             for _ in self.content():
                 pass
-            self._take(self._pad)
+            if self._take(self._pad).strip(b"\0") and self._exact:
+                raise PackageError("there is something between the members", hint="copy the package again")
             self._pad = 0
             block = self._take(_BLOCK)
             if block == bytes(_BLOCK):

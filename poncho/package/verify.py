@@ -48,6 +48,8 @@ def verify(path: Path) -> Verified:
             f"{path}: not made by PONCHO, there is no list of contents to verify it against",
             hint="make the package with poncho create",
         )
+    if isinstance(source, ForeignStream) and source.is_compressed:
+        raise damaged(path, "its header is missing; perhaps it was compressed again")
     listed = kept[manifest.CONTENTS]
     _compare(path, found, {item.path: item for item in parse(listed)})
     digest = manifest.digest(listed, kept[manifest.MANIFEST])
@@ -65,7 +67,7 @@ def verify(path: Path) -> Verified:
 def _read(source: Stream, guard: Guard, *, strict: bool) -> tuple[dict[str, Item], dict[str, bytes]]:
     found: dict[str, Item] = {}
     kept: dict[str, bytes] = {}
-    reader = TarReader(source, strict=strict)
+    reader = TarReader(source, strict=strict, exact=True)
     for member in reader:
         name = os.fsdecode(guard.check(member))
         if not name:

@@ -9,7 +9,8 @@ check_library_startup in vine_worker.c):
 
 Every message goes out by one write, because the worker reads without waiting, and is followed by SIGCHLD to
 --worker-pid, which ends its sleep. In the directory SANDBOX, `infile` is a pickled {"fn_args", "fn_kwargs"}, and the
-manager wants `outfile`: a pickled {"Success", "Result", "Reason"}. What a function prints goes to the file OUTPUT.
+manager wants `outfile`: a pickled {"Success", "Result", "Reason"}. An argument {"VineFutureFile": name} (futures.py)
+stands for the outcome in that file. What a function prints goes to the file OUTPUT.
 A function that raises is a call that worked (status 0): the reason is in `outfile`.
 """
 
@@ -151,6 +152,19 @@ class Worker:
         os.close(self._out_fd)
 
 
+def argument_of(value):
+    """Return an argument; {"VineFutureFile": name} stands for what an earlier task left in that file."""
+    if not isinstance(value, dict) or set(value) != {"VineFutureFile"}:
+        return value
+    with open(value["VineFutureFile"], "rb") as stream:
+        found = cloudpickle.load(stream)
+    if not isinstance(found, dict) or set(found) != {"Success", "Result", "Reason"}:
+        return found
+    if not found["Success"]:
+        raise ValueError("an argument could not be computed: {}".format(found["Reason"]))
+    return found["Result"]
+
+
 def call_function(library, call):
     """Run one call in its sandbox and write its `outfile`."""
     os.chdir(call.sandbox)
@@ -160,7 +174,8 @@ def call_function(library, call):
         if call.function not in library.functions:
             known = ", ".join(sorted(library.functions))
             raise LookupError("library {!r} has no function {!r}; it has: {}".format(library.name, call.function, known))
-        result = library.functions[call.function](*event["fn_args"], **event["fn_kwargs"])
+        args = [argument_of(value) for value in event["fn_args"]]
+        result = library.functions[call.function](*args, **event["fn_kwargs"])
         outcome = cloudpickle.dumps({"Success": True, "Result": result, "Reason": None})
     except (Exception, SystemExit) as error:
         reason = "".join(traceback.format_exception(type(error), error, error.__traceback__.tb_next))
@@ -226,7 +241,7 @@ def serve_fork(library, worker, parent):
     for fd in (wake, woken):
         os.set_blocking(fd, False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(woken)
     running = {}
     try:
         while os.getppid() == parent:

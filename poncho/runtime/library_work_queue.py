@@ -102,7 +102,7 @@ def serve_connection(functions, connection):
             text = stream.read(int(length))
             if len(text) < int(length):
                 return
-            answer = answer_call(functions, name, task, text.decode())
+            answer = answer_call(functions, name, task, text)
             connection.sendall(b"%d\n%s" % (len(answer), answer))
 
 

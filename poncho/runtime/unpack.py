@@ -23,7 +23,8 @@ COMMENT_HEAD = b"\x1f\x8b\x08\x10\x00\x00\x00\x00\x00\xff"
 EXTRA_HEAD = b"\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\xff"
 EMPTY_TAIL = b"\x03\x00" + bytes(8)
 FOOTER = 60
-PART = 64000
+ENTRY = 12
+PART = 5000 * ENTRY
 LIMIT = 4 << 20
 CONTINUES = 1 << 31
 NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -67,44 +68,54 @@ class Index:
         if extra(b"PF", footer) != member or footer[:8] != b"PONCHO1\n" or zlib.crc32(footer[:-4]) != number(footer[-4:]):
             raise Damaged("is truncated or its end is damaged")
         offset, self.tar_bytes, self.files = (number(footer[at : at + 8]) for at in (8, 16, 24))
-        parts, count, self.boot, self.meta, table_crc, header_crc = (
+        parts, count, self.boot, self.meta, table_crc, frame_crc = (
             number(footer[at : at + 4]) for at in range(32, 56, 4)
         )
         table = b""
         at = offset
         for _ in range(parts):
-            payload = pread(fd, min(PART, count * 8 - len(table)) + 26, at)[16:-10]
+            payload = pread(fd, min(PART, count * ENTRY - len(table)) + 26, at)[16:-10]
             if pread(fd, len(payload) + 26, at) != extra(b"PI", payload):
                 raise Damaged("has a damaged chunk table")
             table += payload
             at += len(payload) + 26
-        if at != tail or len(table) != count * 8 or zlib.crc32(table) != table_crc:
+        if at != tail or len(table) != count * ENTRY or zlib.crc32(table) != table_crc:
             raise Damaged("has a damaged chunk table")
-        self.header = self._header(fd, header_crc)
+        self.header = self._header(fd)
         self.chunks = []
         at = len(self.header)
         total = 0
-        for entry in range(0, len(table), 8):
+        for entry in range(0, len(table), ENTRY):
             packed, unpacked = number(table[entry : entry + 4]), number(table[entry + 4 : entry + 8])
             size = unpacked & ~CONTINUES
             if size > LIMIT:
                 raise Damaged("has a damaged chunk table")
-            self.chunks.append((at, packed, size, bool(unpacked & CONTINUES)))
+            crc = number(table[entry + 8 : entry + 12])
+            self.chunks.append((at, packed, size, bool(unpacked & CONTINUES), crc))
             at += packed
             total += size
         if total != self.tar_bytes or (self.chunks and self.chunks[0][3]):
             raise Damaged("has a damaged chunk table")
-        if at >= offset or inflate(pread(fd, offset - at, at), 1024) != bytes(1024):
-            raise Damaged("is damaged before its chunk table")
+        end = pread(fd, min(max(0, offset - at), 4096), at)
+        if zlib.crc32(self.header + end) != frame_crc or inflate(end, 1024) != bytes(1024):
+            raise Damaged("has a damaged header, or is damaged before its chunk table")
 
     @staticmethod
-    def _header(fd, crc):
+    def _header(fd):
         head = pread(fd, min(4096, os.fstat(fd).st_size), 0)
         end = head.find(b"\0", len(COMMENT_HEAD))
         header = head[: end + 1 + len(EMPTY_TAIL)]
-        if not header.startswith(COMMENT_HEAD + b"PONCHO-PACKAGE 1\n") or zlib.crc32(header) != crc:
+        if not header.startswith(COMMENT_HEAD + b"PONCHO-PACKAGE 1\n"):
             raise Damaged("has a damaged header")
         return header
+
+    def chunk(self, fd, which):
+        """Return the tar bytes of one chunk, once its compressed bytes are found to be right."""
+        at, packed, size, _, crc = self.chunks[which]
+        member = pread(fd, packed, at)
+        if zlib.crc32(member) != crc:
+            raise Damaged("has a damaged chunk")
+        return inflate(member, size)
 
     @property
     def digest(self):
@@ -200,8 +211,7 @@ class Target:
 
     def chunk(self, number, boot):
         """Unpack one chunk that starts at a tar header; of a file that goes on in further chunks, its first part."""
-        at, packed, size, _ = self.index.chunks[number]
-        data = inflate(pread(self.fd, packed, at), size)
+        data = self.index.chunk(self.fd, number)
         view = memoryview(data)
         for kind, name, mode, size, mtime, link, start in headers(data):
             if kind == b"5":
@@ -231,7 +241,7 @@ class Target:
         while self.index.chunks[head][3]:
             head -= 1
             offset += self.index.chunks[head][2]
-        at, packed, size, _ = self.index.chunks[head]
+        at, packed, size = self.index.chunks[head][:3]
         begin = pread(self.fd, min(packed, 65536), at)
         try:
             data = zlib.decompressobj(31).decompress(begin, min(size, 16384))
@@ -242,10 +252,9 @@ class Target:
         if kind != b"0":
             raise Damaged("has a damaged chunk table")
         self.parent(name)
-        at, packed, size, _ = self.index.chunks[number]
-        data = inflate(pread(self.fd, packed, at), size)
+        data = self.index.chunk(self.fd, number)
         offset -= start
-        if not 0 < offset < length or offset + size > ((length + 511) & ~511):
+        if not 0 < offset < length or offset + len(data) > ((length + 511) & ~511):
             raise Damaged("has a damaged chunk table")
         content = memoryview(data)[: length - offset]
         if number >= self.index.boot or not self.same(name, content, offset, False):

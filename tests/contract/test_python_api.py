@@ -60,6 +60,18 @@ def test_pack_env_takes_a_spec_a_directory_or_a_name(
     assert list(Path.cwd().iterdir()) == []
 
 
+def test_pack_env_takes_a_dict_and_says_where_the_package_is(
+    package_create: Any, ladder_spec: Json, somewhere: Path
+) -> None:
+    before = copy.deepcopy(ladder_spec)
+    output = str(somewhere / "out.tar.gz")
+    assert package_create.pack_env(ladder_spec, output, None, True, False) == output
+    assert package_create.pack_env_from_dict(ladder_spec, output, download_micromamba=True) == output
+    assert packages.installed(Path(output)) == {"ladder-1.2"}
+    assert ladder_spec == before
+    assert list(Path.cwd().iterdir()) == []
+
+
 def test_08_dict_to_env_neither_changes_nor_reorders_the_spec(
     package_create: Any, channel: Channel, somewhere: Path
 ) -> None:
@@ -127,6 +139,33 @@ def test_create_spec_returns_the_spec_of_a_file(package_analyze: Any, somewhere:
     (somewhere / "app.py").write_text("import yaml\n")
     spec = package_analyze.create_spec(str(somewhere / "app.py"))
     assert any("pyyaml" in str(item) for item in spec["conda"]["dependencies"])
+
+
+def test_create_spec_takes_the_options_of_the_command(package_analyze: Any, somewhere: Path) -> None:
+    (somewhere / "app.py").write_text("import ROOT\ndef f():\n    import yaml\n")
+
+    def pip(**options: Any) -> str:
+        return str(package_analyze.create_spec(str(somewhere / "app.py"), **options)["conda"]["dependencies"])
+
+    assert "pyyaml" not in pip(toplevel=True, pkg_mapping=["ROOT=rootpy"])
+    assert "rootpy" in pip(toplevel=True, pkg_mapping={"ROOT": "rootpy"})
+    found = pip(function="f", extra_pkg=["six"])
+    assert "pyyaml" in found
+    assert "six" in found
+    assert "ROOT" not in found
+    package_analyze.create_spec(str(somewhere / "app.py"), str(somewhere / "spec.json"), function="f")
+    assert "conda" in json.loads((somewhere / "spec.json").read_text())
+
+
+def test_create_spec_raises_one_error_for_all_that_has_no_name(package_analyze: Any, somewhere: Path) -> None:
+    from poncho import PonchoError
+
+    (somewhere / "app.py").write_text("import no_such_thing_one, no_such_thing_two\n")
+    with pytest.raises(PonchoError, match=r"no_such_thing_one.*no_such_thing_two"):
+        package_analyze.create_spec(str(somewhere / "app.py"), str(somewhere / "spec.json"))
+    assert not (somewhere / "spec.json").exists()
+    with pytest.raises(PonchoError, match="IMPORT=NAME"):
+        package_analyze.create_spec(str(somewhere / "app.py"), pkg_mapping=["ROOT"])
 
 
 def test_create_spec_from_functions_sees_what_they_import(package_analyze: Any) -> None:

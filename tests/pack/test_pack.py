@@ -20,7 +20,7 @@ from poncho.errors import BuildError, StoreError, UsageError
 from poncho.pack import PackOptions
 from poncho.pack.layout import PLACEHOLDER
 from poncho.pack.model import Entry
-from poncho.pack.writer import read_whole
+from poncho.pack.reading import read_whole
 from tests.support.packages import members, read_member, tree_state, unpack
 from tests.support.prefixes import conda_record, packed, relocate, small_prefix, unpack_in_parallel, wheel
 
@@ -168,7 +168,10 @@ def test_levels_change_the_size_and_nothing_else(prefix: Path, tmp_path: Path, l
 
 def test_the_header_says_digest_and_facts_to_a_shell(prefix: Path, tmp_path: Path) -> None:
     package = packed(prefix, tmp_path / "env.tar.gz")
-    script = 'LC_ALL=C; { read -r head; read -r digest; read -r facts; } < "$1" 2>/dev/null; echo "$digest $facts"; case $head in *"PONCHO-PACKAGE 1") ;; *) exit 1;; esac'
+    script = (
+        'LC_ALL=C; { read -r head; read -r digest; read -r facts; } < "$1" 2>/dev/null; echo "$digest $facts"; '
+        'case $head in *"PONCHO-PACKAGE 1") ;; *) exit 1;; esac'
+    )
     said = subprocess.run(
         ["sh", "-c", script, "sh", str(package.path)], capture_output=True, check=True
     ).stdout.decode()
@@ -419,7 +422,12 @@ def test_a_full_disk_is_one_clear_error(prefix: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(small)]
-    code = "from pathlib import Path; import sys; from tests.support.prefixes import packed; from poncho.errors import BuildError\ntry: packed(Path(sys.argv[1]), Path(sys.argv[2]))\nexcept BuildError as e: print(e.message)"
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from poncho.errors import BuildError; from tests.support.prefixes import packed\n"
+        "try: packed(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "except BuildError as error: print(error.message)"
+    )
     root = Path(__file__).parents[2]
     script = f'{" ".join(mount)} || exit 77; "$1" -c "$2" "$3" "$4"; ls -A "{small}"'
     run = subprocess.run(

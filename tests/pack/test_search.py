@@ -159,8 +159,13 @@ def test_a_damaged_compiled_file_is_no_error(data: bytes) -> None:
     pyc.portable(importlib.util.MAGIC_NUMBER + data, "lib/m.py", b"", 0, ENV)
 
 
-@given(st.lists(st.tuples(st.integers(1, 1 << 31), st.integers(1, 4 << 20), st.booleans()), max_size=50))
-def test_the_chunk_table_is_read_back_as_it_was_written(rows: list[tuple[int, int, bool]]) -> None:
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 1 << 31), st.integers(1, 4 << 20), st.integers(0, (1 << 32) - 1), st.booleans()),
+        max_size=50,
+    )
+)
+def test_the_chunk_table_is_read_back_as_it_was_written(rows: list[tuple[int, int, int, bool]]) -> None:
     chunks = [Chunk(*row) for row in rows]
     assert decode_table(b"".join(encode_table(chunks))) == chunks
 

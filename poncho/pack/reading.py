@@ -1,0 +1,101 @@
+"""Read the files of a prefix: whole or in pieces, and never twice as something else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from poncho.errors import BuildError
+from poncho.pack.model import Entry
+from poncho.pack.pyc import source_of
+from poncho.pack.walk import cannot_read
+
+
+class Source:
+    """A large file that several threads read in pieces, and that is hashed in order."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.hash = hashlib.sha256()
+        self._entry = entry
+        self._fd = _open(entry)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return ``size`` bytes at ``offset``, fewer only at the end. Raises BuildError when it cannot be read."""
+        try:
+            data = os.pread(self._fd, size, offset)
+            while data and len(data) < size:
+                more = os.pread(self._fd, size - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
+        except OSError as error:
+            raise cannot_read(self._entry.path, error) from error
+        return data
+
+    def close(self) -> None:
+        """Close the file; a second time is no error."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def read_whole(entry: Entry) -> bytes:
+    """Return a file's content. Raises BuildError when it cannot be read or has changed its size."""
+    fd = _open(entry)
+    try:
+        data = os.read(fd, entry.size + 1)
+        while len(data) < entry.size:
+            more = os.read(fd, entry.size + 1 - len(data))
+            if not more:
+                break
+            data += more
+    except OSError as error:
+        raise cannot_read(entry.path, error) from error
+    finally:
+        os.close(fd)
+    if len(data) != entry.size:
+        raise changed_meanwhile(entry)
+    return data
+
+
+def changed_meanwhile(entry: Entry) -> BuildError:
+    """Return the error that names a file that something else changed while it was packed."""
+    return BuildError(
+        f"{entry.path}: changed while it was packed",
+        hint="let nothing write into the environment while it is packed, then try again",
+        context={"path": entry.path},
+    )
+
+
+def source_for(entry: Entry, last: tuple[str, bytes, int]) -> tuple[bytes, int] | None:
+    """Return the content and time of the source that ``entry`` was compiled from, None when there is none.
+
+    ``last`` is (path, content, time) of the file read before, which mostly is that source; else it is found by where the
+    compiled file itself lies.
+    """
+    path = source_of(entry.path)
+    if path is None:
+        return None
+    if last[0] == path:
+        return last[1:]
+    if entry.source is None or not entry.source.endswith(entry.path):
+        return None
+    name = entry.source[: -len(entry.path)] + path
+    try:
+        with open(name, "rb") as stream:
+            return stream.read(), int(os.fstat(stream.fileno()).st_mtime)
+    except OSError:
+        return None
+
+
+def _open(entry: Entry) -> int:
+    assert entry.source is not None
+    try:
+        return os.open(entry.source, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise changed_meanwhile(entry) from error
+    except OSError as error:
+        raise cannot_read(entry.path, error) from error

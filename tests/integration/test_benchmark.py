@@ -1,0 +1,37 @@
+"""The benchmark that README and docs/performance.md name still runs, and says what it claims to say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import CHECKOUT, environment
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_the_whole_path_prints_every_comparison(tmp_path: Path) -> None:
+    times = tmp_path / "times.json"
+    argv = [sys.executable, str(CHECKOUT / "benchmarks" / "whole_path.py"), "--quick", "--json", str(times)]
+    # Its work goes to the tests' own directory; the package index stays reachable by the environment's settings.
+    env = environment({"TMPDIR": tmp_path, "PONCHO_STORE": None, "PONCHO_CACHE_DIR": None})
+    run = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
+
+    measured = json.loads(times.read_text())
+    assert measured["machine"]["cores"] >= 1
+    create, pack, *runs, many = measured["sections"]
+    assert len(create["rows"]) == 3
+    assert [row["size"] > 1_000_000 for row in pack["rows"]] == [True] * 5
+    assert [len(section["rows"]) for section in (*runs, many)] == [6, 6, 4]
+    for section in measured["sections"]:
+        assert f"## {section['title']}\n" in run.stdout
+        for row in section["rows"]:
+            assert row["name"] in run.stdout
+            assert 0 < row["minimum"] <= row["median"]
+            assert section["against"] is None or row["ratio"] > 0
+    assert not [path.name for path in tmp_path.iterdir() if path.is_dir()]

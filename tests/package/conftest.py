@@ -1,0 +1,18 @@
+"""A package to look into."""
+
+from __future__ import annotations
+
+import pytest
+
+from poncho.pack import PackedPackage
+from tests.support.prefixes import packed, small_prefix
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> PackedPackage:
+    """Return a small package with a large file in it."""
+    directory = tmp_path_factory.mktemp("small")
+    prefix = small_prefix(directory / "env")
+    (prefix / "share/large").write_bytes(bytes(range(256)) * (5 << 12) + b"end")
+    (prefix / "empty directory").mkdir()
+    return packed(prefix, directory / "env.tar.gz")
