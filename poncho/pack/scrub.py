@@ -15,6 +15,7 @@ PRIVATE_NAMES = frozenset(
 # Notes of installers about themselves: times and cache paths, of no use in the environment.
 INSTALLER_NOTES = frozenset({"uv_cache.json", "uv_build.json"})
 
+_ENTRY_POINTS = ("unix_python_entry_point", "windows_python_entry_point_script")
 _LOCAL_KEYS = ("extracted_package_dir", "package_tarball_full_path")
 _URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>\\]+")
 _GIT_SECRET = re.compile(
@@ -54,8 +55,15 @@ def conda_record(data: bytes) -> bytes:
             del record[key]
     paths = record.get("paths_data")
     for path in paths.get("paths", ()) if isinstance(paths, dict) else ():
-        if isinstance(path, dict) and "prefix_placeholder" in path:
-            path.pop("sha256_in_prefix", None)
+        if not isinstance(path, dict):
+            continue
+        if path.get("path_type") in _ENTRY_POINTS:
+            # Written by the engine, with the prefix in the first line; packed with another first line.
+            path.pop("sha256", None)
+        elif "prefix_placeholder" not in path:
+            continue
+        for key in ("sha256_in_prefix", "size_in_bytes"):
+            path.pop(key, None)
     return (json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 _PYTHON = re.compile(rb"python(?:[23](?:\.\d+)?)?t?\Z")
 _ENV = re.compile(rb"#![ \t]*/usr/bin/env[ \t]+(?:-S[ \t]+)?(\S+)[ \t]*(.*)\Z")
-# What pip, distlib, conda-pack and uv write when the path is long or has spaces.
+# What pip, distlib, conda-pack, uv and (with "#" at the end) rattler write when the path is long or has spaces.
 _LONG = re.compile(
     rb"#!/bin/sh\r?\n'''exec'[ \t]+(\"[^\"\n]+\"|'[^'\n]+'|\S+)"
-    rb"[ \t]*(.*?)[ \t]*\"\$0\"[ \t]+\"\$@\"[ \t]*\r?\n'[ \t]*'''[ \t]*\r?\n"
+    rb"[ \t]*(.*?)[ \t]*\"\$0\"[ \t]+\"\$@\"[ \t]*(?:\r?\n'[ \t]*|#)'''[ \t]*\r?\n"
 )
 _COOKIE = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)[^\n]*")
 _OPTION = re.compile(rb"(?:-[A-Za-z0-9=_.:-]+[ \t]*)*\Z")

@@ -65,6 +65,7 @@ def test_a_script_runs_when_found_on_the_path(prefix: Path, tmp_path: Path) -> N
         b"#!/usr/bin/env python3.11\n",
         b"#!/bin/sh\n'''exec' /opt/env/bin/python3.11 \"$0\" \"$@\"\n' '''\n",
         b"#!/bin/sh\n'''exec' \"/opt/env/bin/python3.11\" \"$0\" \"$@\"\n' '''\n",
+        b"#!/bin/sh\n'''exec' \"/opt/env/bin/python3.11\" \"$0\" \"$@\" #'''\n",
         b"#!/bin/sh\n'''exec' '/opt/env/bin/python3.11' \"$0\" \"$@\"\n' '''\n",
     ],
 )
