@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import runpy
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,9 @@ def machine() -> dict[str, Any]:
         "cpu": _cpu(),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "poncho": runpy.run_path(str(CHECKOUT / "poncho" / "_version.py"))["__version__"],
     }
-    for name in ("poncho", "conda-pack", "py-rattler", "uv"):
+    for name in ("conda-pack", "py-rattler", "uv"):
         try:
             facts[name] = version(name)
         except PackageNotFoundError:

@@ -19,9 +19,8 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from measure import Case, Node, Section, as_json, interleave, machine, say, table
+from measure import CHECKOUT, Case, Node, Section, as_json, interleave, machine, say, table
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 CREATE = [sys.executable, str(CHECKOUT / "bin" / "poncho_package_create")]
 RUNNER = str(CHECKOUT / "bin" / "poncho_package_run")
 TODAY = "today's way: unpack, conda-unpack, activate, run, delete"

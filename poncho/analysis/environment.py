@@ -50,8 +50,8 @@ def find_environment(
     """Return the environment to analyse.
 
     In this order: ``prefix``; the active environment, which is of ``VIRTUAL_ENV`` and ``CONDA_PREFIX`` the one whose
-    ``bin`` comes first on PATH; the environment of the running interpreter, unless that is one of pipx's or uv's own
-    for a single tool, where the first ``python3`` on PATH is meant. ``running`` asks for the running interpreter's at
+    ``bin`` comes first on PATH; the virtual or conda environment of the first ``python3`` on PATH; the environment of
+    the running interpreter (one that pipx or uv made for a single tool never counts). ``running`` asks for the running interpreter's at
     once (live functions can have come from nowhere else). Raises AnalysisError when ``prefix`` holds no Python.
     """
     environ = os.environ if environ is None else environ
@@ -87,13 +87,20 @@ def _active(environ: Mapping[str, str]) -> Path | None:
 
 
 def _of_this_process(environ: Mapping[str, str]) -> Path:
+    """Return the running interpreter's prefix, or that of the environment that the user's ``python3`` belongs to."""
     prefix = Path(sys.prefix)
-    if any((prefix / receipt).exists() for receipt in ("pipx_metadata.json", "uv-receipt.toml")):
-        for directory in environ.get("PATH", "").split(os.pathsep):
-            python = Path(directory) / "python3"
-            candidate = python.parent.parent
-            if directory and candidate != prefix and python.exists() and _python_version(candidate):
-                return candidate
+    is_tool = any((prefix / receipt).exists() for receipt in ("pipx_metadata.json", "uv-receipt.toml"))
+    for directory in environ.get("PATH", "").split(os.pathsep):
+        candidate = Path(directory).parent
+        if not os.path.isabs(directory) or not Path(directory, "python3").exists():
+            continue
+        if candidate == prefix and not is_tool:
+            break
+        is_environment = (candidate / "pyvenv.cfg").is_file() or (candidate / "conda-meta").is_dir()
+        if candidate != prefix and (is_environment or is_tool) and _python_version(candidate):
+            return candidate
+        if not is_tool:
+            break
     return prefix
 
 

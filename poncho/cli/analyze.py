@@ -15,6 +15,7 @@ from poncho.errors import UsageError
 if TYPE_CHECKING:
     from poncho.analysis import Analysis
 
+DESCRIPTION = "Find what a program imports and write it as a spec. The program is never run."
 _EPILOG = """SOURCE is a Python file, a directory, a package, a notebook, or '-' for standard input; OUT is a file, or '-' for
 standard output. OUT appears only when the analysis succeeded. Versions are those installed in the environment that is
 analysed: the activated conda or virtual environment, else the one that PONCHO runs in (--prefix names another)."""
@@ -22,7 +23,7 @@ analysed: the activated conda or virtual environment, else the one that PONCHO r
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = Parser(prog="poncho_package_analyze", description=__doc__, epilog=_EPILOG)
+    parser = Parser(prog="poncho_package_analyze", description=DESCRIPTION, epilog=_EPILOG)
     add_arguments(parser)
     return run(parser, command, argv)
 

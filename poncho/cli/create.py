@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from poncho.pack import Format
     from poncho.spec import Spec
 
+DESCRIPTION = "Build one relocatable package from a spec, a conda environment's directory, or its name."
 _EPILOG = """SPEC is, in this order: the directory of a conda environment, a file (a spec in JSON, environment.yml,
 requirements.txt, pyproject.toml or a PEP 723 script: told by content, not by name), '-' for standard input, or
 the name of a conda environment. OUTPUT appears whole or not at all."""
@@ -23,7 +24,7 @@ the name of a conda environment. OUTPUT appears whole or not at all."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = Parser(prog="poncho_package_create", description=__doc__, epilog=_EPILOG)
+    parser = Parser(prog="poncho_package_create", description=DESCRIPTION, epilog=_EPILOG)
     add_arguments(parser)
     return run(parser, command, argv)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from poncho._version import __version__
-from poncho.cli import analyze, create
+from poncho.cli import analyze, create, store
 from poncho.cli.guard import Parser, run
 
 _DESCRIPTION = "Put an application's whole software world into one file and run it on any machine."
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from poncho.cli.run import become_runner
 
         become_runner(words[1:])
-    for name, module in (("analyze", analyze), ("create", create)):
+    for name, module in (("analyze", analyze), ("create", create), ("store", store)):
         if words[:1] == [name]:
             parser = Parser(prog=f"poncho {name}", description=module.__doc__)
             module.add_arguments(parser)
@@ -29,8 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"poncho {__version__}")
     parser.add_argument(
         "subcommand",
-        choices=("analyze", "create", "run"),
-        help="analyze: source to spec; create: spec to package; run: a command in a package",
+        choices=("analyze", "create", "run", "store"),
+        help="analyze: source to spec; create: spec to package; run: a command in a package; "
+        "store: what this node keeps unpacked",
     )
     parser.parse_args(words)
     return 0

@@ -119,6 +119,7 @@ def _write(
         files=sum(bool(member.sha256) for member in writer.members),
         bytes=sum(member.size for member in writer.members),
         boot=_boot_bytes(writer, form, boot_chunks),
+        cpu=value["requires"]["cpu"] or "",
     )
     digest = manifest.digest(listed, text)
     end = compressor(form, options.level)(layout.END_OF_ARCHIVE)

@@ -12,12 +12,14 @@ import re
 import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 _PROBE = """
 import sys
-exec(compile(sys.stdin.read(), "unpack", "exec"), {"__name__": "unpack"})
-found = ["%d.%d.%d" % sys.version_info[:3]]
+names = {"__name__": "unpack", "__file__": sys.argv[1]}
+exec(compile(sys.stdin.read(), "unpack", "exec"), names)
+found = []
 for module in list(sys.modules.values()):
     found += [getattr(module, "__file__", None), getattr(module, "__cached__", None)]
 try:
@@ -25,7 +27,8 @@ try:
         found += [line.split(None, 5)[5].rstrip("\\n") for line in stream if line.count("/")]
 except OSError:
     pass
-sys.stdout.buffer.write(b"\\0".join(name.encode("utf-8", "surrogateescape") for name in found if name))
+found = ["%d.%d.%d" % sys.version_info[:3], "fast" if names["fast"] else ""] + [name for name in found if name]
+sys.stdout.buffer.write(b"\\0".join(name.encode("utf-8", "surrogateescape") for name in found))
 """
 # What a node's locale can make Python load before it runs a line.
 _CODECS = ("__init__", "aliases", "ascii", "latin_1", "iso8859_1", "iso8859_15", "utf_8")
@@ -36,10 +39,14 @@ _SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """The interpreter's version and the files (relative to the prefix) that it needs; no files: it cannot be used."""
+    """The interpreter's version and the files (relative to the prefix) that it needs; no files: it cannot be used.
+
+    ``deflate`` is libdeflate's extension module where that interpreter can load it: it inflates in half of zlib's time.
+    """
 
     version: str
     files: frozenset[str] = frozenset()
+    deflate: Path | None = None
 
 
 def find_python(files: Collection[str]) -> str | None:
@@ -56,7 +63,9 @@ def probe(prefix: Path, python: str, script: bytes, files: Collection[str], link
     ``script`` is the text of ``unpack.py``; ``files`` and ``links`` are those of the prefix, links with their portable
     targets.
     """
-    command = [os.fspath(prefix / python), "-I", "-S", "-B", "-c", _PROBE]
+    deflate = _deflate_module()
+    beside = os.fspath(deflate.with_name("unpack.py") if deflate else "unpack.py")
+    command = [os.fspath(prefix / python), "-I", "-S", "-B", "-c", _PROBE, beside]
     try:
         done = subprocess.run(
             command,
@@ -91,7 +100,15 @@ def probe(prefix: Path, python: str, script: bytes, files: Collection[str], link
     needed &= set(files)
     if f"{library}/os.py" not in needed:
         return Boot(version)
-    return Boot(version, frozenset(needed | _links_to(needed, links)))
+    return Boot(version, frozenset(needed | _links_to(needed, links)), deflate if names[0] else None)
+
+
+def _deflate_module() -> Path | None:
+    try:
+        found = find_spec("deflate._deflate")
+    except ImportError:
+        return None
+    return Path(found.origin) if found is not None and found.origin else None
 
 
 def _stem(path: str) -> str:

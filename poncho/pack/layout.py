@@ -27,6 +27,8 @@ SIGNATURE: Final = "PONCHO-PACKAGE 1"
 END_OF_ARCHIVE: Final = bytes(1024)
 
 _FACTS_WIDTH = 128
+# Of bytes below 0x80 and no newline, so that a shell reads over them in any locale.
+_ZSTD_HEADER_SIZE = 0x0120
 _ZSTD_SKIPPABLE = 0x184D2A50
 _CONTINUES = 1 << 31
 _ENTRY = struct.Struct("<III")
@@ -58,13 +60,14 @@ class Facts:
     files: int
     bytes: int
     boot: int
+    cpu: str = ""
 
     def line(self) -> str:
         """Return the line, padded to its fixed width."""
         words = (
             f"platform={self.platform} glibc={self.glibc or 0} files={self.files} bytes={self.bytes} boot={self.boot}"
         )
-        return words.ljust(_FACTS_WIDTH)
+        return (f"{words} cpu={self.cpu}" if self.cpu else words).ljust(_FACTS_WIDTH)
 
     @classmethod
     def parse(cls, line: str) -> Facts:
@@ -78,6 +81,7 @@ class Facts:
                 int(words["files"]),
                 int(words["bytes"]),
                 int(words["boot"]),
+                words.get("cpu", ""),
             )
         except (KeyError, ValueError) as error:
             raise PackageError("the package's header is damaged", hint="copy or build the package again") from error
@@ -153,7 +157,7 @@ def header(form: Format, digest: str, facts: Facts) -> bytes:
     text = comment(digest, facts)
     if form == "tar.gz":
         return gzip_header(text)
-    return zstd_extra(b"PH", text) if form == "tar.zst" else b""
+    return zstd_extra(b"PH", text.ljust(_ZSTD_HEADER_SIZE - 2)) if form == "tar.zst" else b""
 
 
 def extra_member(form: Format) -> Callable[[bytes, bytes], bytes]:

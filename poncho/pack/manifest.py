@@ -30,13 +30,14 @@ def manifest(
     ``totals`` counts every member but the manifest and the contents themselves.
     """
     listed = list(members)
+    installed = list(packages)
     platform = platform_of(findings)
     return {
         "format": 1,
         "platform": platform,
         "python": python,
-        "requires": {"platform": platform, "glibc": version(findings.glibc) or None},
-        "packages": [{"name": p.name, "version": p.version, "build": p.build, "kind": p.kind} for p in packages],
+        "requires": {"platform": platform, "glibc": version(findings.glibc) or None, "cpu": cpu_level(installed) or None},
+        "packages": [{"name": p.name, "version": p.version, "build": p.build, "kind": p.kind} for p in installed],
         "variables": dict(sorted(variables.items())),
         "epoch": epoch,
         "relocation": {
@@ -79,6 +80,15 @@ def digest(contents_data: bytes, manifest_data: bytes) -> str:
 def platform_of(findings: Findings) -> str:
     """Return the conda subdir that most ELF files are for; ``noarch`` when there are none."""
     return max(findings.machines, key=lambda name: (findings.machines[name], name), default="noarch")
+
+
+def cpu_level(packages: Iterable[Installed]) -> str:
+    """Return the x86-64 level that the packages were built for (``x86-64-v3``), "" for any.
+
+    conda-forge's builds for a level depend on ``_x86_64-microarch-level``, whose version is the level.
+    """
+    levels = [p.version.split(".")[0] for p in packages if p.name == "_x86_64-microarch-level" and p.kind == "conda"]
+    return f"x86-64-v{max(levels)}" if levels and max(levels) > "1" else ""
 
 
 def version(numbers: tuple[int, ...]) -> str:

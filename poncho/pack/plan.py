@@ -22,6 +22,8 @@ from poncho.pack.walk import walk
 _BOOT, _DATA, _RECORDS, _META = (0, ""), (3, ""), (4, ""), (5, "")
 _NOBODY = (2, "")
 _DATA_DIRECTORY = "poncho/data/"
+_UNPACKER = re.compile(r"poncho/(?:unpack\.py|_deflate\.[^/]+)\Z")
+_DEFLATE_LICENSE = "poncho/LICENSE.deflate"
 _PYTHON = re.compile(r"bin/python(?:\d(?:\.\d+)?)?t?\Z")
 # What makes a directory conda's own installation: its caches and other environments are no part of it.
 _ROOT_ONLY = frozenset({"pkgs", "envs", "conda-bld", "locks"})
@@ -181,13 +183,18 @@ def _add_boot(prefix: Path, files: set[str], by_path: dict[str, Entry]) -> boot.
     if python is None:
         return None
     links = {path: entry.link for path, entry in by_path.items() if entry.link is not None}
-    return boot.probe(prefix, python, script, files, links)
+    found = boot.probe(prefix, python, script, files, links)
+    if found is not None and found.files and found.deflate is not None:
+        extension = f"poncho/{found.deflate.name}"
+        by_path[extension] = made_entry(extension, found.deflate.read_bytes(), mode=0o755)
+        by_path[_DEFLATE_LICENSE] = made_entry(_DEFLATE_LICENSE, runtime_file("LICENSE.deflate"))
+    return found
 
 
 def _classify(entry: Entry, owners: Owners, booted: boot.Boot | None) -> None:
     if entry.source is not None:
         rule_for(entry, owners)
-    if booted is not None and booted.files and (entry.path in booted.files or entry.path == "poncho/unpack.py"):
+    if booted is not None and booted.files and (entry.path in booted.files or _UNPACKER.match(entry.path)):
         entry.group = _BOOT
     elif entry.path.startswith(_DATA_DIRECTORY):
         entry.group = _DATA

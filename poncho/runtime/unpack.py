@@ -3,12 +3,16 @@
 Runs with the package's own interpreter, which plain tar has unpacked into DIR already (the archive's first members), so it
 needs nothing but Python 3.6 and a few standard modules. Every byte of the archive is checked: a CRC for each chunk, the chunk
 table and footer against their own, and the digest in the header against poncho/contents and poncho/manifest.json. Nothing is
-written outside of DIR. Exit status 1 and one line on stderr when anything is off.
+written outside of DIR. One line on stderr when anything is off: exit status 3 when it is the archive, 1 when it is the node.
+
+Where the package brings an inflate that is faster than zlib's (poncho/_deflate, libdeflate's) and it loads, that is used.
 """
 
 import os
 import sys
 import zlib
+
+import _signal  # what signal wraps; that would load enum
 
 try:
     from _sha2 import sha256  # Python >= 3.12; unlike hashlib it does not load OpenSSL
@@ -29,6 +33,22 @@ LIMIT = 4 << 20
 CONTINUES = 1 << 31
 NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
 WRITE = os.O_WRONLY | os.O_CREAT | NOFOLLOW
+
+
+def load_deflate(directory):
+    """Return the package's own extension module, or None: it may be for another Python than the one that runs this."""
+    sys.path.insert(0, directory)
+    try:
+        import _deflate
+    except ImportError:
+        return None
+    finally:
+        del sys.path[0]
+    return _deflate
+
+
+fast = load_deflate(os.path.dirname(os.path.abspath(__file__)))
+crc32 = fast.crc32 if fast else zlib.crc32
 
 
 class Damaged(Exception):
@@ -113,7 +133,7 @@ class Index:
         """Return the tar bytes of one chunk, once its compressed bytes are found to be right."""
         at, packed, size, _, crc = self.chunks[which]
         member = pread(fd, packed, at)
-        if zlib.crc32(member) != crc:
+        if crc32(member) != crc:
             raise Damaged("has a damaged chunk")
         return inflate(member, size)
 
@@ -123,9 +143,17 @@ class Index:
 
 
 def inflate(member, size):
-    """Return the content of one gzip member, ``size`` bytes; zlib checks the CRC and the length."""
+    """Return the content of one gzip member, ``size`` bytes; its CRC and length are checked on the way."""
     if not member.startswith(GZIP_HEAD):
         raise Damaged("has a damaged chunk")
+    if fast and size:
+        try:
+            data = fast.gzip_decompress(member, size)
+        except fast.DeflateError:
+            raise Damaged("has a damaged chunk")
+        if len(data) != size or number(member[-4:]) != size:
+            raise Damaged("has a damaged chunk")
+        return data
     worker = zlib.decompressobj(31)
     try:
         data = worker.decompress(member, size + 1)
@@ -153,15 +181,16 @@ def headers(data):
     at, end = 0, len(data)
     name = link = b""
     while at < end:
-        block = data[at : at + 512]
-        checksum = sum(block[:148]) + sum(block[156:]) + 256
-        if len(block) != 512 or octal(block[148:156]) != checksum:
+        block = bytes(data[at : at + 512])
+        # The low half of an Adler-32 is 1 + the sum of the bytes: much quicker than to add them here.
+        checksum = zlib.adler32(block[:148] + b"        " + block[156:]) & 0xFFFF
+        if len(block) != 512 or (octal(block[148:156]) + 1) % 65521 != checksum:
             raise Damaged("has a damaged tar header")
         kind = block[156:157]
         size = octal(block[124:136])
         at += 512
         if kind in b"LK":
-            text = data[at : at + size].rstrip(b"\0")
+            text = bytes(data[at : at + size]).rstrip(b"\0")
             if kind == b"L":
                 name = text
             else:
@@ -206,7 +235,8 @@ class Target:
 
     def check(self, name):
         parts = name.split(b"/")
-        if b"" in parts or b"." in parts or b".." in parts or b"\0" in name or parts[:2] == [b"poncho", b"state"]:
+        unsafe = b"" in parts or b"." in parts or b".." in parts or b"\0" in name or max(map(len, parts)) > 255
+        if unsafe or parts[:2] == [b"poncho", b"state"]:
             raise Damaged("has a member with an unsafe name: " + printable(name))
 
     def chunk(self, number, boot):
@@ -315,19 +345,30 @@ def printable(name):
     return repr(name)[1:]
 
 
-def units(index):
-    """Return the chunks grouped so that their numbers fit into a pipe at once, each group as (first, end)."""
+def units(index, jobs):
+    """Return the chunks grouped so that their numbers fit into a pipe at once, each group as (first, end).
+
+    What comes one after the other lies far apart in the archive: two processes that write into one directory or one large
+    file wait for each other.
+    """
     count = len(index.chunks)
     step = count // 8000 + 1
-    return [(at, min(at + step, count)) for at in range(0, count, step)]
+    groups = [(at, min(at + step, count)) for at in range(0, count, step)]
+    stripe = (len(groups) + jobs - 1) // jobs
+    return [groups[at] for first in range(stripe) for at in range(first, len(groups), stripe)]
 
 
-def work(target, queue):
-    """Take groups of chunks from the queue until it is empty. Reading 8 bytes from a pipe is atomic."""
+def work(target, queue, parent):
+    """Take groups of chunks from the queue until it is empty. Reading 8 bytes from a pipe is atomic.
+
+    ``parent`` is the process that started this one. When it is gone, nobody waits for the result.
+    """
     while True:
         order = os.read(queue, 8)
         if not order:
             return
+        if os.getppid() != parent:
+            raise OSError("the process that started this one has ended")
         for chunk in range(number(order[:4]), number(order[4:])):
             if target.index.chunks[chunk][3]:
                 target.rest(chunk)
@@ -340,23 +381,30 @@ def encode(target):
     return str(target.files).encode() + b"\0" + b"".join(pairs)
 
 
+# Anything of the second line is an archive that no packer of ours has written.
+FAILURES = (Damaged, OSError, MemoryError) + (ValueError, IndexError, OverflowError, StopIteration, RecursionError)
+
+
 def words(error):
     if isinstance(error, OSError):
         where = error.filename
         where = os.fsdecode(where) + ": " if where else ""
         return where + (os.strerror(error.errno) if error.errno else str(error))
-    return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    return str(error) if isinstance(error, Damaged) else "is damaged"
 
 
-def child(target, queue, answer):
+def child(target, queue, answer, parent):
     status = 1
     try:
         try:
-            work(target, queue)
+            work(target, queue, parent)
             text = b"+" + encode(target)
             status = 0
-        except (Damaged, OSError, MemoryError) as error:
-            text = (b"-" if isinstance(error, Damaged) else b"!") + words(error).encode("utf-8", "surrogateescape")
+        except FAILURES as error:
+            kind = b"!" if isinstance(error, (OSError, MemoryError)) else b"-"
+            text = kind + words(error).encode("utf-8", "surrogateescape")
             drain(queue)
         while text:
             text = text[os.write(answer, text) :]
@@ -374,21 +422,23 @@ def unpack(archive, directory, jobs):
     index = Index(fd)
     target = Target(directory, fd, index)
     queue, orders = os.pipe()
-    os.write(orders, b"".join(a.to_bytes(4, "little") + b.to_bytes(4, "little") for a, b in units(index)))
+    os.write(orders, b"".join(a.to_bytes(4, "little") + b.to_bytes(4, "little") for a, b in units(index, jobs)))
     children = []
+    parent, this = os.getppid(), os.getpid()
     for _ in range(jobs - 1):
         receive, send = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(orders)
-            child(target, queue, send)
+            child(target, queue, send, this)
         os.close(send)
         children.append((pid, receive))
     os.close(orders)
+    _signal.signal(_signal.SIGTERM, lambda *_: stop(children))
     problem = None
     try:
-        work(target, queue)
-    except (Damaged, OSError, MemoryError) as error:
+        work(target, queue, parent)
+    except FAILURES as error:
         problem = error
         drain(queue)
     links, files = target.links, target.files
@@ -418,6 +468,17 @@ def unpack(archive, directory, jobs):
     check_digest(directory, index)
 
 
+def stop(children):
+    """End at once, and leave nobody who still writes."""
+    for pid, _ in children:
+        try:
+            os.kill(pid, _signal.SIGKILL)
+            os.waitpid(pid, 0)
+        except OSError:
+            pass  # it has ended, and was waited for
+    os._exit(128 + _signal.SIGTERM)
+
+
 def check_digest(directory, index):
     digest = sha256()
     for name in (b"/poncho/contents", b"/poncho/manifest.json"):
@@ -441,12 +502,12 @@ def main(arguments):
     archive, directory = (os.fsencode(name) for name in arguments)
     try:
         unpack(archive, os.path.abspath(directory), max(1, jobs))
-    except Damaged as error:
-        sys.stderr.write("%s %s\n" % (arguments[0], error))
-        return 1
     except (OSError, MemoryError) as error:
-        sys.stderr.write("cannot unpack %s: %s\n" % (arguments[0], words(error) or "out of memory"))
+        sys.stderr.write("cannot unpack %s: %s\n" % (arguments[0], words(error)))
         return 1
+    except FAILURES as error:
+        sys.stderr.write("%s %s\n" % (arguments[0], words(error)))
+        return 3
     return 0
 
 

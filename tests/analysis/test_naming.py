@@ -370,6 +370,12 @@ class TestWhichEnvironment:
         assert find_environment(environ=venv_first).prefix == env.prefix
         assert find_environment(environ=conda_first).prefix == conda_env.prefix
 
+    def test_the_users_own_python_first_on_path_is_meant_when_none_is_active(self, env: Any) -> None:
+        """PONCHO in a virtual environment of its own, called by its path, or from a notebook of another."""
+        assert find_environment(environ={"PATH": f"{env.prefix}/bin:/usr/bin"}).prefix == env.prefix
+        own_first = {"PATH": f"{sys.prefix}/bin:{env.prefix}/bin"}
+        assert find_environment(environ=own_first).prefix == Path(sys.prefix)
+
     def test_without_one_it_is_that_of_the_running_interpreter(self) -> None:
         assert find_environment(environ={"PATH": "/usr/bin"}).prefix == Path(sys.prefix)
 

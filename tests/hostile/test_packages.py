@@ -129,7 +129,7 @@ def test_the_parallel_reader_writes_nothing_outside_and_refuses(tmp_path: Path, 
     inside = tmp_path / "deep/er/inside"
     inside.mkdir(parents=True)
     done = unpack_in_parallel(path, inside, jobs=2)
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert done.stderr.count("\n") == 1
     assert sorted(os.listdir(tmp_path)) == ["deep", "hostile.tar.gz"]
     assert (os.listdir(tmp_path / "deep"), os.listdir(tmp_path / "deep/er")) == (["er"], ["inside"])
@@ -210,7 +210,7 @@ def test_a_chunk_that_unpacks_to_more_than_it_says_is_stopped_in_little_memory(t
     by_library = (
         "from pathlib import Path; from poncho.package import verify; from poncho.errors import PackageError\n"
         "try: verify(Path(sys.argv[1])); status = 0\n"
-        "except PackageError: status = 1\n"
+        "except PackageError: status = 3\n"
     )
     by_reader = (
         "import runpy; status = runpy.run_path(sys.argv[2])['main']([sys.argv[1], sys.argv[3], '--jobs', '1'])\n"
@@ -227,7 +227,7 @@ def test_a_chunk_that_unpacks_to_more_than_it_says_is_stopped_in_little_memory(t
             timeout=60,
         )
         status, kilobytes = map(int, done.stdout.split())
-        assert status == 1
+        assert status == 3
         assert kilobytes < 150 * 1024
 
 

@@ -12,8 +12,8 @@ from tests.support.engines import AREA, ARGUMENTS, FUNCTION, engine_package, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
-# One worker with two cores: its first two tasks need the environment at the same time. The worker's PATH has no Python of ours. No
-# catalogue is told. The managers listen on every interface, so they want a password.
+# One worker with two cores: its first two tasks need the environment at the same time. The worker's PATH has no Python of ours.
+# No catalogue is told. The managers listen on every interface, so they want a password.
 PROGRAM = (
     """
 import json, os, subprocess, sys
@@ -60,8 +60,7 @@ try:
 finally:
     worker.terminate()
     worker.wait(30)
-print()
-print(json.dumps(answers))
+Path("answer.json").write_text(json.dumps(answers))
 """
 )
 
@@ -70,7 +69,9 @@ print(json.dumps(answers))
 def test_python_tasks_run_inside_the_package(engine: str, worker: str, shared_directory: Path, tmp_path: Path):
     command = shutil.which(worker)
     if command is None or importlib.util.find_spec("ndcctools") is None:
-        pytest.skip(f"cctools is not installed: no {worker} on PATH or no ndcctools in this interpreter (PyPI has neither)")
+        pytest.skip(
+            f"cctools is not installed: no {worker} on PATH or no ndcctools in this interpreter (PyPI has neither)"
+        )
     found = importlib.util.find_spec(f"ndcctools.{engine}")
     assert found is not None
     assert found.origin is not None

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network]
 CLIENT = (
     """
 import json, os, subprocess, sys
+from pathlib import Path
 from distributed import Client, LocalCluster
 """
     + FUNCTION
@@ -30,7 +31,7 @@ if __name__ == "__main__":
         finally:
             worker.terminate()
             status = worker.wait(60)
-    print(json.dumps([answer, status]))
+    Path("answer.json").write_text(json.dumps([answer, status]))
 """
 )
 

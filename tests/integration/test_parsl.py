@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network]
 HIGH_THROUGHPUT = (
     """
 import json, sys
+from pathlib import Path
 import parsl
 from parsl.config import Config
 from parsl.executors import HighThroughputExecutor
@@ -34,7 +35,7 @@ executor = HighThroughputExecutor(
 executor.launch_cmd = launch + executor.launch_cmd
 with parsl.load(Config(executors=[executor])):
     answers = [future.result(timeout=120) for future in [area({ARGUMENTS}) for _ in range(4)]]
-print(json.dumps(answers))
+Path("answer.json").write_text(json.dumps(answers))
 """
 )
 
@@ -42,6 +43,7 @@ print(json.dumps(answers))
 PREPARE = (
     """
 import json
+from pathlib import Path
 import parsl
 from types import SimpleNamespace
 from parsl.executors.workqueue.executor import WorkQueueExecutor
@@ -52,7 +54,7 @@ def prepare(app, *extra):
 @parsl.python_app"""
     + FUNCTION
     + """
-print(json.dumps([prepare(area), prepare(area), prepare(area, "toolz")]))
+Path("answer.json").write_text(json.dumps([prepare(area), prepare(area), prepare(area, "toolz")]))
 """
 )
 

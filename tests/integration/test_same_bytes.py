@@ -16,9 +16,8 @@ from tests.support.cli import command_path, environment
 
 @pytest.mark.network
 def test_two_builds_under_other_circumstances_are_one_sha256(channel: Channel, tmp_path: Path):
-    spec = {
-        "conda": {"channels": [channel.file_url], "dependencies": ["python", "greet", "text-prefix", {"pip": ["humanize==4.9.0"]}]}
-    }
+    dependencies = ["python", "greet", "text-prefix", {"pip": ["humanize==4.9.0"]}]
+    spec = {"conda": {"channels": [channel.file_url], "dependencies": dependencies}}
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     circumstances = [
         ("a", {"TZ": "UTC", "LC_ALL": "C", "PYTHONHASHSEED": "1"}, 0o022),

@@ -1,7 +1,7 @@
 """What workflow engines need: a package for their workers, and a program of their user's, run as a process of its own.
 
-The distribution ``uncertainties`` stands for what the user's functions need. It is in the packages only: that an answer comes back
-proves that it was made inside.
+The distribution ``uncertainties`` stands for what the user's functions need. It is in the packages only: that an answer comes
+back proves that it was made inside.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ AREA = [6.0, 0.360555]
 
 
 def engine_package(shared: Path, *distributions: str) -> Path:
-    """Return a package of this interpreter's version that holds ``distributions`` as they are installed here; made once a session."""
+    """Return a package, made once a session: this Python version, ``distributions`` in the versions installed here."""
     assert importlib.util.find_spec(PACKED_ONLY) is None, f"the tests' interpreter must not have {PACKED_ONLY}"
     package = shared / f"engine-{'-'.join(distributions)}.tar.gz"
     with FileLock(package.with_suffix(".lock")):
@@ -54,7 +54,7 @@ def run_program(
     env: Mapping[str, str | os.PathLike[str] | None] | None = None,
     timeout: float = 240,
 ) -> Any:
-    """Run a program with the project's commands first on PATH; return what it printed last, read as JSON."""
+    """Run a program with the project's commands first on PATH; return what it wrote to ``answer.json`` in ``directory``."""
     program = directory / "program.py"
     program.write_text(text)
     commands = environment(env)
@@ -70,4 +70,4 @@ def run_program(
         check=False,
     )
     assert run.returncode == 0, f"{run.stdout[-3000:]}\n{run.stderr[-6000:]}"
-    return json.loads(run.stdout.splitlines()[-1])
+    return json.loads((directory / "answer.json").read_text())

@@ -1,0 +1,131 @@
+"""``poncho store``: what this node keeps unpacked: list it, prune it, verify it, say where it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from poncho.cli.guard import add_common
+from poncho.cli.progress import reporter_for
+
+if TYPE_CHECKING:
+    from poncho.store.node import NodeStore
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the arguments of ``store``."""
+    parser.add_argument("action", choices=("list", "prune", "verify", "path"), help="what to do")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="only these packages: the first digits of their digests"
+    )
+    parser.add_argument("--store", type=Path, metavar="DIR", help="another store (default: the runner's on this node)")
+    group = parser.add_argument_group("prune", "without a limit or a NAME: everything that is not in use")
+    group.add_argument("--max-age", type=_age, metavar="AGE", help="delete what was not used for so long: 12h, 30d, 8w")
+    group.add_argument(
+        "--max-size", type=_size, metavar="SIZE", help="delete the longest unused until so much is left: 20G"
+    )
+    group.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
+    add_common(parser)
+
+
+def command(arguments: Namespace) -> int:
+    """Do it; return the exit status."""
+    from poncho.store.node import NodeStore, node_store_path
+
+    store = NodeStore(arguments.store.absolute() if arguments.store else node_store_path(os.environ))
+    if arguments.action == "path":
+        print(json.dumps({"store": str(store.root)}, indent=4) if arguments.json else store.root)
+        return 0
+    if arguments.action == "list":
+        return _list(arguments, store)
+    if arguments.action == "verify":
+        return _verify(arguments, store)
+    with reporter_for(arguments, "poncho store") as reporter:
+        done = store.prune(
+            max_age=arguments.max_age,
+            max_size=arguments.max_size,
+            names=arguments.names or None,
+            dry_run=arguments.dry_run,
+            reporter=reporter,
+        )
+    if arguments.json:
+        names = {"deleted": [e.name for e in done.deleted], "in_use": [e.name for e in done.in_use]}
+        print(json.dumps({**names, "bytes": done.freed, "dry_run": arguments.dry_run}, indent=4))
+    elif not arguments.quiet:
+        for entry in done.deleted:
+            print(f"{entry.name}  {_human(entry.size)}  {'would be deleted' if arguments.dry_run else 'deleted'}")
+        for entry in done.in_use:
+            print(f"{entry.name}  {_human(entry.size)}  in use, kept")
+    return 0
+
+
+def _list(arguments: Namespace, store: NodeStore) -> int:
+    entries = [store.find(name) for name in arguments.names] or store.entries()
+    rows = [
+        {
+            "name": entry.name,
+            "digest": entry.digest,
+            "path": str(entry.path),
+            "bytes": entry.size,
+            "used": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.used)),
+            "in_use": store.in_use(entry),
+        }
+        for entry in entries
+    ]
+    if arguments.json:
+        print(json.dumps({"store": str(store.root), "packages": rows}, indent=4))
+        return 0
+    for row in rows:
+        used = "in use" if row["in_use"] else row["used"]
+        print(f"{row['name']}  {_human(int(str(row['bytes']))):>9}  {used}")
+    return 0
+
+
+def _verify(arguments: Namespace, store: NodeStore) -> int:
+    from poncho.package.unpacked import verify_unpacked
+
+    entries = [store.find(name) for name in arguments.names] or store.entries()
+    foreign = [entry for entry in entries if not (entry.path / "poncho/contents").is_file()]
+    found = {entry.name: verify_unpacked(entry.path) for entry in entries if entry not in foreign}
+    if arguments.json:
+        rows = {name: [{"path": d.path, "what": d.what} for d in changes] for name, changes in found.items()}
+        print(json.dumps({"packages": rows, "unverifiable": [entry.name for entry in foreign]}, indent=4))
+    else:
+        for name, changes in found.items():
+            print(f"{name}  {'right' if not changes else f'{len(changes)} files are not as they were packed'}")
+            for change in changes:
+                print(f"    {change.what}: {change.path}")
+        for entry in foreign:
+            print(f"{entry.name}  made by others: nothing to verify it against")
+    return 1 if any(found.values()) else 0
+
+
+def _age(text: str) -> float:
+    match = re.fullmatch(r"(\d+)([smhdw]?)", text.lower())
+    if not match:
+        raise ArgumentTypeError(f"{text!r} is no age: a number and one of s, m, h, d, w (days without one)")
+    return int(match[1]) * _SECONDS[match[2] or "d"]
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+)([kmgt]?)(i?b)?", text.lower())
+    if not match:
+        raise ArgumentTypeError(f"{text!r} is no size: a number and one of K, M, G, T")
+    return int(match[1]) * _BYTES[match[2]]
+
+
+def _human(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

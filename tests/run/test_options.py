@@ -1,0 +1,126 @@
+"""What the command gets when asked: variables, a directory, a clean environment; and what an environment says of itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.handmade import plain
+from tests.support.runner import Runner
+
+SHOW = 'printf "%s|" "${A-unset}" "${B-unset}"'
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Return a package with two data variables and an activation script."""
+    made = plain(variables={"DATA": "poncho/data/DATA", "TABLE": "poncho/data/TABLE/t.csv"}, scripts=["a.sh"])
+    made.files["etc/conda/activate.d/a.sh"] = "export ACTIVATED=\"it's\"\necho noise\n"
+    made.files["poncho/data/DATA/f"] = made.files["poncho/data/TABLE/t.csv"] = "x\n"
+    made.write(tmp_path / "env.tar.gz")
+    return tmp_path / "env.tar.gz"
+
+
+def test_variables_are_set_after_activation_and_kept_as_they_are(run: Runner, package: Path) -> None:
+    odd = "a 'b' \"c\" $(touch pwned) `x` \\ *\nsecond\n"
+    done = run("-e", package, "--env", f"A={odd}", "--env=B=", "--", "sh", "-c", SHOW).ok()
+    assert done.out == f"{odd}||"
+    done = run("-e", package, "--env", "ACTIVATED=no", "--", "sh", "-c", 'echo "$ACTIVATED"').ok()
+    assert done.out == "no\n"
+    assert not list(run.directory.rglob("pwned"))
+
+
+def test_a_file_of_variables(run: Runner, package: Path, tmp_path: Path) -> None:
+    file = tmp_path / "variables"
+    file.write_text("# a comment\n\nA=1 = '2' $HOME\nB=last line without an end")
+    assert run("-e", package, "--env-file", file, "sh", "-c", SHOW).ok().out == "1 = '2' $HOME|last line without an end|"
+    run("-e", package, "--env-file", tmp_path / "missing", "say").refused("cannot be read", "--env-file")
+
+
+@pytest.mark.parametrize("name", ["1X", "A-B", "", "A B", "$(touch pwned)", "_pr_env", "ü"])
+def test_what_is_not_a_name_is_refused(run: Runner, package: Path, name: str) -> None:
+    run("-e", package, "--env", f"{name}=1", "say").refused("name", "hint:")
+    assert not list(run.directory.rglob("pwned"))
+
+
+def test_a_clean_environment_has_nothing_of_the_callers(run: Runner, package: Path) -> None:
+    env = {"SECRET": "1", "A": "caller's\nTERM2=x", "LD_LIBRARY_PATH": "/x", "USER": "me", "LANG": "C"}
+    done = run("-e", package, "--clean-env", "--env", "B=given", "env", env=env).ok()
+    names = {line.partition("=")[0] for line in done.out.splitlines()}
+    assert {"HOME", "USER", "LANG", "PATH", "B", "CONDA_PREFIX", "DATA", "ACTIVATED"} <= names
+    assert not names & {"SECRET", "A", "LD_LIBRARY_PATH", "PONCHO_STORE", "TERM2"}
+    assert "/usr/local/bin:/usr/bin:/bin\n" in done.out
+
+
+def test_the_command_starts_in_a_directory(run: Runner, package: Path) -> None:
+    place = run.cwd / "other place"
+    place.mkdir()
+    os.symlink(package, run.cwd / "e")
+    assert run("-e", "e", "--cwd", "other place", "pwd", env={"CDPATH": "/"}).ok().out == f"{place}\n"
+    run("-e", package, "--cwd", "missing", "pwd").refused("missing cannot be entered")
+
+
+def test_what_is_printed_for_a_shell_makes_the_environment(run: Runner, package: Path, tmp_path: Path) -> None:
+    odd = "it's\ntwo lines"
+    done = run("-e", package, "--env", f"A={odd}", "--print-env", env={"PYTHONHOME": "/x", "KEEP": "1"}).ok()
+    assert "KEEP" not in done.out
+    script = tmp_path / "printed.sh"
+    script.write_text(done.out)
+    env = run.environment({"PYTHONHOME": "/x"})
+    shown = '. "$0"; printf "%s|" "$A" "$ACTIVATED" "${PYTHONHOME-unset}" "$(say works)" "${DATA##*/}"'
+    out = subprocess.run(["sh", "-c", shown, script], env=env, capture_output=True, check=True, text=True).stdout
+    assert out == f"{odd}|it's|unset|works|DATA|"
+
+
+def test_what_is_printed_as_json_is_the_same(run: Runner, package: Path) -> None:
+    odd = 'back\\slash "quoted"\ttab\nnewline \x01\x1b ünï'
+    odd = odd.replace("\x01", "")
+    done = run("-e", package, "--env", f"A={odd}", "--print-env=json", env={"PYTHONHOME": "/x"}).ok()
+    found = json.loads(done.out)
+    prefix = str(run.store / run.unpacked()[0])
+    assert found["A"] == odd
+    assert found["PYTHONHOME"] is None
+    assert (found["CONDA_PREFIX"], found["DATA"]) == (prefix, f"{prefix}/poncho/data/DATA")
+    assert found["PATH"].startswith(f"{prefix}/bin:")
+
+
+def test_data_variables_are_listed_with_where_they_lead(run: Runner, package: Path) -> None:
+    done = run("-e", package, "--list-env").ok()
+    prefix = run.store / run.unpacked()[0]
+    assert done.out == f"DATA\t{prefix}/poncho/data/DATA\nTABLE\t{prefix}/poncho/data/TABLE/t.csv\n"
+    moved = prefix.rename(run.directory / "moved")
+    assert f"TABLE\t{moved}/poncho/data/TABLE/t.csv\n" in run("-e", moved, "--list-env").ok().out
+
+
+def test_options_in_any_order_and_spelling(run: Runner, package: Path) -> None:
+    run("-e", package).ok()
+    assert run("--env=A=1", "-e", package, "--env", "B=2", "-w", 5, "sh", "-c", SHOW).ok().out == "1|2|"
+    for option in ("--env", "--env-file", "--cwd", "--bind", "-e"):
+        run("-e", package, option).refused("needs a value")
+    run("-e", package, "--bind", "/", "say").refused("--isolate")
+
+
+@pytest.mark.parametrize("level", ["x86-64-v2", "x86-64-v9"])
+def test_a_cpu_of_too_low_a_level_is_told_before_anything_is_unpacked(
+    run: Runner, tmp_path: Path, level: str
+) -> None:
+    plain(facts={"cpu": level}).write(tmp_path / "cpu.tar.gz")
+    done = run("-e", tmp_path / "cpu.tar.gz", "say", "x")
+    if level == "x86-64-v9":
+        done.refused(f"needs a CPU of level {level}", "this node's is x86-64-v")
+        assert run.unpacked() == []
+    elif "sse4_2" in Path("/proc/cpuinfo").read_text():
+        assert done.ok().out == "x\n"
+
+
+def test_every_step_of_a_cold_start_is_a_line_with_its_time(run: Runner, package: Path) -> None:
+    done = run("-d", "-e", package, "say", "x").ok()
+    lines = [line for line in done.err.splitlines() if line != "noise"]
+    assert all(line.startswith("poncho_package_run: +") and " s  " in line for line in lines)
+    steps = "\n".join(lines)
+    for word in ("fit", "unpacking", "relocating", "published", "ready", "activate.d"):
+        assert word in steps
