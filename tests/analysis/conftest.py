@@ -95,7 +95,8 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Env:
     work = tmp_path_factory.mktemp("env")
     prefix = work / "venv"
     (prefix / "bin").mkdir(parents=True)
-    (prefix / "bin" / "python").symlink_to(Path(sys.executable).resolve())
+    for name in ("python", "python3"):
+        (prefix / "bin" / name).symlink_to(Path(sys.executable).resolve())
     (prefix / "lib" / f"python{PYTHON}" / "site-packages").mkdir(parents=True)
     home, version = Path(sys.executable).resolve().parent, ".".join(map(str, sys.version_info[:3]))
     (prefix / "pyvenv.cfg").write_text(f"home = {home}\ninclude-system-site-packages = false\nversion = {version}\n")
