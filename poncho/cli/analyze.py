@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from poncho.errors import UsageError
 if TYPE_CHECKING:
     from poncho.analysis import Analysis
 
-DESCRIPTION = "Find what a program imports and write it as a spec. The program is never run."
+_DESCRIPTION = "Find what a program imports and write it as a spec. The program is never run."
 _EPILOG = """SOURCE is a Python file, a directory, a package, a notebook, or '-' for standard input; OUT is a file, or '-' for
 standard output. OUT appears only when the analysis succeeded. Versions are those installed in the environment that is
 analysed: the activated conda or virtual environment, else the one that PONCHO runs in (--prefix names another)."""
@@ -23,13 +23,12 @@ analysed: the activated conda or virtual environment, else the one that PONCHO r
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = Parser(prog="poncho_package_analyze", description=DESCRIPTION, epilog=_EPILOG)
-    add_arguments(parser)
-    return run(parser, command, argv)
+    return run(make_parser("poncho_package_analyze"), command, argv)
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of ``analyze``."""
+def make_parser(prog: str) -> Parser:
+    """Return the parser of the command under the name ``prog``."""
+    parser = Parser(prog=prog, description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("paths", nargs="+", metavar="SOURCE… OUT", help="what to analyse, and last where the spec goes")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--toplevel", action="store_true", help="only imports at module level")
@@ -50,6 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--prefix", type=Path, metavar="DIR", help="the environment whose versions count")
     add_common(parser)
+    return parser
 
 
 def command(arguments: Namespace) -> int:

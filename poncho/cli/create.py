@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from poncho.pack import Format
     from poncho.spec import Spec
 
-DESCRIPTION = "Build one relocatable package from a spec, a conda environment's directory, or its name."
+_DESCRIPTION = "Build one relocatable package from a spec, a conda environment's directory, or its name."
 _EPILOG = """SPEC is, in this order: the directory of a conda environment, a file (a spec in JSON, environment.yml,
 requirements.txt, pyproject.toml or a PEP 723 script: told by content, not by name), '-' for standard input, or
 the name of a conda environment. OUTPUT appears whole or not at all."""
@@ -24,13 +24,12 @@ the name of a conda environment. OUTPUT appears whole or not at all."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = Parser(prog="poncho_package_create", description=DESCRIPTION, epilog=_EPILOG)
-    add_arguments(parser)
-    return run(parser, command, argv)
+    return run(make_parser("poncho_package_create"), command, argv)
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of ``create``."""
+def make_parser(prog: str) -> Parser:
+    """Return the parser of the command under the name ``prog``."""
+    parser = Parser(prog=prog, description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("spec", metavar="SPEC", help="what to pack (see below)")
     parser.add_argument("output", metavar="OUTPUT", help="the package to write, for example env.tar.gz")
     parser.add_argument(
@@ -54,6 +53,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--threads", type=int, default=0, metavar="N", help="threads that compress (default: one per processor)"
     )
     add_common(parser)
+    return parser
 
 
 def command(arguments: Namespace) -> int:

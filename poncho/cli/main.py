@@ -22,9 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         become_runner(words[1:])
     for name, module in (("analyze", analyze), ("create", create), ("store", store)):
         if words[:1] == [name]:
-            parser = Parser(prog=f"poncho {name}", description=module.__doc__)
-            module.add_arguments(parser)
-            return run(parser, module.command, words[1:])
+            return run(module.make_parser(f"poncho {name}"), module.command, words[1:])
     parser = Parser(prog="poncho", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"poncho {__version__}")
     parser.add_argument(

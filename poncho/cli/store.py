@@ -6,11 +6,11 @@ import json
 import os
 import re
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from poncho.cli.guard import add_common
+from poncho.cli.guard import Parser, add_common
 from poncho.cli.progress import reporter_for
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of ``store``."""
+def make_parser(prog: str) -> Parser:
+    """Return the parser of the command under the name ``prog``."""
+    parser = Parser(prog=prog, description="What this node keeps unpacked: list, prune, verify it, say where it is.")
     parser.add_argument("action", choices=("list", "prune", "verify", "path"), help="what to do")
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="only these packages: the first digits of their digests"
@@ -34,6 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     group.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
     add_common(parser)
+    return parser
 
 
 def command(arguments: Namespace) -> int:
