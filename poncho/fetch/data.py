@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from poncho._types import Event, Reporter, silent
 from poncho.errors import FetchError, PonchoError
+from poncho.fetch.gitcommand import terminate_running
 from poncho.fetch.repository import fetch_git, resolve_git
 from poncho.fetch.web import fetch_http, resolve_http
 from poncho.lock.model import LockedGit, LockedHttp
@@ -21,6 +22,7 @@ from poncho.store import BuilderCache
 
 DATA_DIRECTORY = "poncho/data"
 _PARALLEL = 6
+_PATIENCE = 1.0  # seconds that threads get to notice that they are to end
 
 _T = TypeVar("_T")
 
@@ -110,16 +112,33 @@ def _side_by_side(tasks: Mapping[str, Callable[[Reporter], _T]], reporter: Repor
             raise _StoppedError
         reporter(event)
 
-    if not tasks:
-        return {}
-    with ThreadPoolExecutor(min(_PARALLEL, len(tasks)), thread_name_prefix="poncho-data") as pool:
-        futures = {name: pool.submit(tasks[name], report) for name in sorted(tasks)}
-        try:
-            failures = {name: error for name, future in futures.items() if (error := future.exception()) is not None}
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    futures: dict[str, Future[_T]] = {name: Future() for name in sorted(tasks)}
+    waiting = iter(tuple(futures))
+    turn = threading.Lock()
+
+    def work() -> None:
+        while not stop.is_set():
+            with turn:
+                name = next(waiting, None)
+            if name is None:
+                return
+            try:
+                futures[name].set_result(tasks[name](report))
+            except BaseException as error:
+                futures[name].set_exception(error)
+
+    # Not an executor: its threads are waited for when the interpreter ends, and a silent server would hold up Ctrl-C.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_PARALLEL, len(tasks)))]
+    try:
+        for thread in threads:
+            thread.start()
+        failures = {name: error for name, future in futures.items() if (error := future.exception()) is not None}
+    except BaseException:
+        stop.set()
+        terminate_running()
+        for thread in threads:
+            thread.join(_PATIENCE / len(threads))
+        raise
     if failures:
         _raise_first(failures)
     return {name: future.result() for name, future in futures.items()}

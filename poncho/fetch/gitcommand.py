@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -71,6 +72,15 @@ _PASSING = re.compile(
     r"|transfer closed|too slow|network is unreachable|unexpected disconnect",
     re.IGNORECASE,
 )
+
+
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def terminate_running() -> None:
+    """End the git commands that other threads wait for: the build that wanted them was interrupted."""
+    for process in tuple(_running):
+        process.terminate()
 
 
 class GitFailedError(Exception):
@@ -226,8 +236,12 @@ class GitCommand:
             )
         except (OSError, library.exc.GitCommandNotFound) as error:
             raise _no_git(error) from error
-        library.cmd.handle_process_output(process, printed.append, hear, decode_streams=False)
-        status = process.proc.wait()
+        _running.add(process.proc)
+        try:
+            library.cmd.handle_process_output(process, printed.append, hear, decode_streams=False)
+            status = process.proc.wait()
+        finally:
+            _running.discard(process.proc)
         if stopped:
             raise stopped[0]
         if status:
