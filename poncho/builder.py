@@ -16,9 +16,10 @@ from poncho.fetch import FetchedData, fetch_data
 from poncho.install import compile_bytecode, describe_prefix, install_conda, install_pip
 from poncho.lock.codec import dumps as lock_text
 from poncho.lock.model import Lock
+from poncho.lock.portable import portable as portable_lock
 from poncho.pack import PackedPackage, PackOptions, pack
 from poncho.resolve import resolve_conda, resolve_pip, wanted_python
-from poncho.spec import Spec, as_spec, dumps, load_spec, portable, portable_requirement, spec_digest
+from poncho.spec import Spec, as_spec, dumps, load_spec, portable, spec_digest
 from poncho.store import BuilderCache
 
 
@@ -81,7 +82,7 @@ def _create_from_spec(spec: Spec, target: Path, options: CreateOptions, reporter
             data=work / "data" if data.variables else None,
             variables=data.variables,
             spec_text=dumps(portable(spec)),
-            lock_text=lock_text(lock),
+            lock_text=lock_text(portable_lock(lock)),
             options=options.pack,
             reporter=reporter,
         )
@@ -114,9 +115,7 @@ def _build_prefix(
             raise BuildError("the spec has pip packages but no Python", hint='add "python" to the conda dependencies')
         pip = resolve_pip(spec.pip, python=python, offline=options.offline, cache=cache, reporter=reporter)
         install_pip(pip, prefix=prefix, offline=options.offline, cache=cache, reporter=reporter)
-        # What is built from local code is named in the lock by its content, not by where that lies on this machine.
-        named = tuple(replace(item, requirement=portable_requirement(item.requirement)) for item in pip)
-        lock = replace(lock, pip=named)
+        lock = replace(lock, pip=pip)
     compile_bytecode(prefix, cache=cache, reporter=reporter)
     return lock
 
@@ -128,7 +127,7 @@ def _create_from_prefix(prefix: Path, target: Path, options: CreateOptions, repo
         prefix,
         target,
         spec_text=dumps(portable(spec)),
-        lock_text=lock_text(lock),
+        lock_text=lock_text(portable_lock(lock)),
         options=options.pack,
         reporter=reporter,
     )
