@@ -36,7 +36,11 @@ def manifest(
         "format": 1,
         "platform": platform,
         "python": python,
-        "requires": {"platform": platform, "glibc": version(findings.glibc) or None, "cpu": cpu_level(installed) or None},
+        "requires": {
+            "platform": platform,
+            "glibc": version(findings.glibc) or None,
+            "cpu": cpu_level(installed) or None,
+        },
         "packages": [{"name": p.name, "version": p.version, "build": p.build, "kind": p.kind} for p in installed],
         "variables": dict(sorted(variables.items())),
         "epoch": epoch,

@@ -98,6 +98,16 @@ def limit_threads(cores, slots):
         importlib.import_module("threadpoolctl").threadpool_limits(limits=share)
 
 
+def lead_group(worker_pid):
+    """Become the leader of a process group, if the worker has not made us one.
+
+    It ends a library by a signal to the group of its child, and waits. But it makes that group after the fork, when the
+    child may have called exec already: then that fails, and the worker would wait for ever.
+    """
+    if os.getppid() == worker_pid and os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+
+
 class Call:
     """One request of the worker."""
 
@@ -294,6 +304,7 @@ def main(library, functions=None, arguments=None):
         parser.add_argument(option, type=int, default=0, metavar="N")
     # Later workers may say more.
     options = parser.parse_known_args(arguments)[0]
+    lead_group(options.worker_pid)
     worker = Worker(options.in_pipe_fd, options.out_pipe_fd, options.worker_pid)
     library = load_library(library) if functions is None else Library(library, functions)
     direct = library.exec_mode == "direct"

@@ -98,7 +98,8 @@ def _uses(process: Path, path: bytes) -> bool:
         except OSError:
             continue
     try:
-        return any(_below(_link(Path(entry.path)), path) for entry in os.scandir(process / "fd"))
+        with os.scandir(process / "fd") as descriptors:
+            return any(_below(_link(Path(entry.path)), path) for entry in descriptors)
     except OSError:
         return False
 

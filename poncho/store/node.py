@@ -174,7 +174,8 @@ class NodeStore:
 
     def _directories(self) -> list[Path]:
         try:
-            return sorted(Path(entry.path) for entry in os.scandir(self.root) if entry.is_dir(follow_symlinks=False))
+            with os.scandir(self.root) as found:
+                return sorted(Path(entry.path) for entry in found if entry.is_dir(follow_symlinks=False))
         except FileNotFoundError:
             return []
         except OSError as error:

@@ -19,7 +19,7 @@ SHOW = 'printf "%s|" "${A-unset}" "${B-unset}"'
 def package(tmp_path: Path) -> Path:
     """Return a package with two data variables and an activation script."""
     made = plain(variables={"DATA": "poncho/data/DATA", "TABLE": "poncho/data/TABLE/t.csv"}, scripts=["a.sh"])
-    made.files["etc/conda/activate.d/a.sh"] = "export ACTIVATED=\"it's\"\necho noise\n"
+    made.files["etc/conda/activate.d/a.sh"] = 'export ACTIVATED="it\'s"\necho noise\n'
     made.files["poncho/data/DATA/f"] = made.files["poncho/data/TABLE/t.csv"] = "x\n"
     made.write(tmp_path / "env.tar.gz")
     return tmp_path / "env.tar.gz"
@@ -37,7 +37,9 @@ def test_variables_are_set_after_activation_and_kept_as_they_are(run: Runner, pa
 def test_a_file_of_variables(run: Runner, package: Path, tmp_path: Path) -> None:
     file = tmp_path / "variables"
     file.write_text("# a comment\n\nA=1 = '2' $HOME\nB=last line without an end")
-    assert run("-e", package, "--env-file", file, "sh", "-c", SHOW).ok().out == "1 = '2' $HOME|last line without an end|"
+    assert (
+        run("-e", package, "--env-file", file, "sh", "-c", SHOW).ok().out == "1 = '2' $HOME|last line without an end|"
+    )
     run("-e", package, "--env-file", tmp_path / "missing", "say").refused("cannot be read", "--env-file")
 
 
@@ -105,9 +107,7 @@ def test_options_in_any_order_and_spelling(run: Runner, package: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["x86-64-v2", "x86-64-v9"])
-def test_a_cpu_of_too_low_a_level_is_told_before_anything_is_unpacked(
-    run: Runner, tmp_path: Path, level: str
-) -> None:
+def test_a_cpu_of_too_low_a_level_is_told_before_anything_is_unpacked(run: Runner, tmp_path: Path, level: str) -> None:
     plain(facts={"cpu": level}).write(tmp_path / "cpu.tar.gz")
     done = run("-e", tmp_path / "cpu.tar.gz", "say", "x")
     if level == "x86-64-v9":

@@ -23,7 +23,7 @@ def left(run: Runner) -> list[str]:
 
 
 def test_it_goes_when_the_command_has_ended(run: Runner, package: Path) -> None:
-    done = run("-e", package, "--no-store", "sh", "-c", 'say hello; tool; cat; exit 7', input=b"piped\n")
+    done = run("-e", package, "--no-store", "sh", "-c", "say hello; tool; cat; exit 7", input=b"piped\n")
     assert done.status == 7
     assert done.out.startswith("hello\n")
     assert done.out.endswith("piped\n")
@@ -51,7 +51,7 @@ def test_what_the_command_left_running_keeps_it(run: Runner, package: Path) -> N
 
 
 def test_the_command_has_no_child_that_it_did_not_start(run: Runner, package: Path) -> None:
-    count = "grep -l \"^PPid:.*[^0-9]$$\\$\" /proc/[0-9]*/status 2>/dev/null | grep -vc /self/"
+    count = 'grep -l "^PPid:.*[^0-9]$$\\$" /proc/[0-9]*/status 2>/dev/null | grep -vc /self/'
     done = run("-e", package, "--no-store", "sh", "-c", f"x=$({count}); echo $x")
     ordinary = run("-e", package, "sh", "-c", f"x=$({count}); echo $x")
     assert done.ok().out == ordinary.ok().out
@@ -74,7 +74,7 @@ def test_many_at_once_do_not_meet(run: Runner, package: Path) -> None:
 
 
 def test_another_run_does_not_sweep_it_away(run: Runner, package: Path) -> None:
-    hold = run.start("-e", package, "--no-store", "sh", "-c", "(sleep 1; \"$CONDA_PREFIX/bin/say\" alive) & echo go")
+    hold = run.start("-e", package, "--no-store", "sh", "-c", '(sleep 1; "$CONDA_PREFIX/bin/say" alive) & echo go')
     assert hold.stdout is not None
     assert hold.stdout.readline() == b"go\n"
     hold.wait(10)
