@@ -49,10 +49,11 @@ def find_environment(
 ) -> Environment:
     """Return the environment to analyse.
 
-    In this order: ``prefix``; the active environment, which is of ``VIRTUAL_ENV`` and ``CONDA_PREFIX`` the one whose
-    ``bin`` comes first on PATH; the virtual or conda environment of the first ``python3`` on PATH; the environment of
-    the running interpreter (one that pipx or uv made for a single tool never counts). ``running`` asks for the running interpreter's at
-    once (live functions can have come from nowhere else). Raises AnalysisError when ``prefix`` holds no Python.
+    In this order: ``prefix``; the active environment, which is of ``VIRTUAL_ENV`` and ``CONDA_PREFIX`` the one
+    whose ``bin`` comes first on PATH; the virtual or conda environment of the first ``python3`` on PATH; the
+    environment of the running interpreter (one that pipx or uv made for a single tool never counts). ``running``
+    asks for the running interpreter's at once (live functions can have come from nowhere else). Raises
+    AnalysisError when ``prefix`` holds no Python.
     """
     environ = os.environ if environ is None else environ
     if prefix is None:
