@@ -81,7 +81,7 @@ def test_the_bytes_are_the_same_everywhere(tmp_path: Path) -> None:
     assert len(outputs) == 1
 
 
-def test_no_path_host_or_prefix_of_this_machine(tmp_path: Path) -> None:
+def test_20_no_path_host_or_prefix_of_this_machine(tmp_path: Path) -> None:
     import sys
 
     text = run_cli("poncho_package_analyze", "-", "-", stdin="import yaml, requests\n").ok().stdout
