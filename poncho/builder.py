@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from poncho._types import Event, Reporter, silent
+from poncho.analysis import find_environment as find_active_environment
 from poncho.base import base_channel
 from poncho.engine import find_environment, native_platform, select_engine
 from poncho.errors import BuildError, SpecError, StoreError
 from poncho.fetch import FetchedData, fetch_data
-from poncho.install import compile_bytecode, describe_prefix, install_conda, install_pip
+from poncho.install import compile_bytecode, describe_prefix, install_conda, install_pip, with_local_code
 from poncho.lock.codec import dumps as lock_text
 from poncho.lock.model import Lock
 from poncho.lock.portable import portable as portable_lock
@@ -25,11 +26,16 @@ from poncho.store import BuilderCache
 
 @dataclass(frozen=True, slots=True)
 class CreateOptions:
-    """How to build. ``conda_executable`` None is py-rattler, ``cache`` None the user's; ``offline`` asks nobody."""
+    """How to build.
+
+    ``conda_executable`` None is py-rattler, ``cache`` None the user's; ``offline`` asks nobody. A name in the spec that is
+    installed editable in ``environment`` (None: the active one) means that code, unless ``pack.ignore_editable``.
+    """
 
     conda_executable: str | None = None
     offline: bool = False
     cache: BuilderCache | None = None
+    environment: Path | None = None
     pack: PackOptions = field(default_factory=PackOptions)
 
 
@@ -73,6 +79,7 @@ def check_output(target: Path) -> None:
 
 def _create_from_spec(spec: Spec, target: Path, options: CreateOptions, reporter: Reporter) -> PackedPackage:
     cache = options.cache or BuilderCache.default()
+    spec = _with_local_code(spec, options, reporter)
     with cache.scratch("build") as work:
         data = fetch_data(spec.git, spec.http, work / "data", cache=cache, offline=options.offline, reporter=reporter)
         lock = _build_prefix(spec, work / "env", data, cache, options, reporter)
@@ -86,6 +93,17 @@ def _create_from_spec(spec: Spec, target: Path, options: CreateOptions, reporter
             options=options.pack,
             reporter=reporter,
         )
+
+
+def _with_local_code(spec: Spec, options: CreateOptions, reporter: Reporter) -> Spec:
+    if options.pack.ignore_editable:
+        return spec
+    local = with_local_code(spec, options.environment or find_active_environment().prefix)
+    for item in set(local.pip) - set(spec.pip):
+        reporter(
+            Event("warning", "pip", f"{item}: the code on this machine is packed, because it is installed editable")
+        )
+    return local
 
 
 def _build_prefix(

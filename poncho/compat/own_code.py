@@ -6,6 +6,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,17 +24,32 @@ def own_modules(modules: Iterable[ModuleType] | None = None) -> list[ModuleType]
     and ``__main__``, which is always pickled by value.
     """
     outside = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
-    outside += [item.source.resolve() for item in editable_distributions(Path(sys.prefix)) if item.source]
+    editable = [
+        (item.source.resolve(), _top_level(item.name))
+        for item in editable_distributions(Path(sys.prefix))
+        if item.source
+    ]
     found = []
     for module in list(sys.modules.values() if modules is None else modules):
         file = getattr(module, "__file__", None)
         if not isinstance(module, ModuleType) or not isinstance(file, str) or not file.endswith(".py"):
             continue
         path = Path(file).resolve()
-        installed = any(part in _INSTALLED for part in path.parts)
+        top = module.__name__.partition(".")[0]
+        installed = any(part in _INSTALLED for part in path.parts) or any(
+            path.is_relative_to(source) and (not names or top in names) for source, names in editable
+        )
         if module.__name__ != "__main__" and not installed and not any(path.is_relative_to(top) for top in outside):
             found.append(module)
     return found
+
+
+def _top_level(name: str) -> frozenset[str]:
+    """Return the modules that a distribution says it provides: what else lies in its directory is not installed."""
+    try:
+        return frozenset((distribution(name).read_text("top_level.txt") or "").split())
+    except PackageNotFoundError:
+        return frozenset()
 
 
 def pickled(value: Any, name: str) -> bytes:

@@ -9,7 +9,6 @@ from typing import Any
 
 from poncho.builder import CreateOptions, create
 from poncho.compat.cache import cached_package, find_package
-from poncho.install.local_code import with_local_code
 from poncho.pack import PackOptions
 from poncho.spec import as_spec, decode, load_spec, loads_spec
 
@@ -32,12 +31,12 @@ def pack_env(
     """
     options = _options(conda_executable, ignore_editable_packages)
     if isinstance(spec, Mapping):
-        create(with_local_code(as_spec(spec), Path(sys.prefix)), output, options=options)
+        create(as_spec(spec), output, options=options)
     elif str(spec) == "-":
         text = decode(sys.stdin.buffer.read(), source="standard input")
-        create(with_local_code(loads_spec(text, source="standard input"), Path(sys.prefix)), output, options=options)
+        create(loads_spec(text, source="standard input"), output, options=options)
     elif Path(spec).is_file():
-        create(with_local_code(load_spec(Path(spec)), Path(sys.prefix)), output, options=options)
+        create(load_spec(Path(spec)), output, options=options)
     else:
         create(spec, output, options=options)
     return str(output)
@@ -77,4 +76,9 @@ def dict_to_env(
 
 
 def _options(conda_executable: str | None, ignore_editable: bool) -> CreateOptions:
-    return CreateOptions(conda_executable=conda_executable, pack=PackOptions(ignore_editable=ignore_editable is True))
+    return CreateOptions(
+        conda_executable=conda_executable,
+        # Library callers mean the environment that they run in, activated or not.
+        environment=Path(sys.prefix),
+        pack=PackOptions(ignore_editable=ignore_editable is True),
+    )

@@ -10,6 +10,7 @@ from poncho.install.distributions import (
     site_packages,
 )
 from poncho.install.existing import check_prefix, describe_prefix
+from poncho.install.local_code import with_local_code
 from poncho.install.pip import install_pip
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "install_pip",
     "installed_distributions",
     "site_packages",
+    "with_local_code",
 ]

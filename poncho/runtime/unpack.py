@@ -30,6 +30,7 @@ FOOTER = 60
 ENTRY = 12
 PART = 5000 * ENTRY
 LIMIT = 4 << 20
+LARGE = 2 << 20  # more than a chunk of small files is
 CONTINUES = 1 << 31
 NOFOLLOW = os.O_NOFOLLOW | os.O_CLOEXEC
 WRITE = os.O_WRONLY | os.O_CREAT | NOFOLLOW
@@ -85,7 +86,11 @@ class Index:
             raise Damaged("is truncated")
         member = pread(fd, size - tail, tail)
         footer = member[16 : 16 + FOOTER]
-        if extra(b"PF", footer) != member or footer[:8] != b"PONCHO1\n" or zlib.crc32(footer[:-4]) != number(footer[-4:]):
+        if (
+            extra(b"PF", footer) != member
+            or footer[:8] != b"PONCHO1\n"
+            or zlib.crc32(footer[:-4]) != number(footer[-4:])
+        ):
             raise Damaged("is truncated or its end is damaged")
         offset, self.tar_bytes, self.files = (number(footer[at : at + 8]) for at in (8, 16, 24))
         parts, count, self.boot, self.meta, table_crc, frame_crc = (
@@ -345,35 +350,44 @@ def printable(name):
     return repr(name)[1:]
 
 
-def units(index, jobs):
-    """Return the chunks grouped so that their numbers fit into a pipe at once, each group as (first, end).
+def queues(index):
+    """Return two pipes with the chunks to do: those of many small files, and the rest.
 
-    What comes one after the other lies far apart in the archive: two processes that write into one directory or one large
-    file wait for each other.
+    They are grouped so that all fit into a pipe at once, each group as (first, end).
     """
     count = len(index.chunks)
     step = count // 8000 + 1
-    groups = [(at, min(at + step, count)) for at in range(0, count, step)]
-    stripe = (len(groups) + jobs - 1) // jobs
-    return [groups[at] for first in range(stripe) for at in range(first, len(groups), stripe)]
+    orders = [[], []]
+    for at in range(0, count, step):
+        end = min(at + step, count)
+        large = any(size > LARGE or continues for _, _, size, continues, _ in index.chunks[at : end + 1])
+        orders[large].append(at.to_bytes(4, "little") + end.to_bytes(4, "little"))
+    ends = []
+    for order in orders:
+        queue, feed = os.pipe()
+        os.write(feed, b"".join(order))
+        os.close(feed)
+        ends.append(queue)
+    return ends
 
 
-def work(target, queue, parent):
-    """Take groups of chunks from the queue until it is empty. Reading 8 bytes from a pipe is atomic.
+def work(target, pipes, parent):
+    """Take groups of chunks from the pipes until they are empty. Reading 8 bytes from a pipe is atomic.
 
     ``parent`` is the process that started this one. When it is gone, nobody waits for the result.
     """
-    while True:
-        order = os.read(queue, 8)
-        if not order:
-            return
-        if os.getppid() != parent:
-            raise OSError("the process that started this one has ended")
-        for chunk in range(number(order[:4]), number(order[4:])):
-            if target.index.chunks[chunk][3]:
-                target.rest(chunk)
-            else:
-                target.chunk(chunk, chunk < target.index.boot)
+    for queue in pipes:
+        while True:
+            order = os.read(queue, 8)
+            if not order:
+                break
+            if os.getppid() != parent:
+                raise OSError("the process that started this one has ended")
+            for chunk in range(number(order[:4]), number(order[4:])):
+                if target.index.chunks[chunk][3]:
+                    target.rest(chunk)
+                else:
+                    target.chunk(chunk, chunk < target.index.boot)
 
 
 def encode(target):
@@ -395,52 +409,51 @@ def words(error):
     return str(error) if isinstance(error, Damaged) else "is damaged"
 
 
-def child(target, queue, answer, parent):
+def child(target, pipes, answer, parent):
     status = 1
     try:
         try:
-            work(target, queue, parent)
+            work(target, pipes, parent)
             text = b"+" + encode(target)
             status = 0
         except FAILURES as error:
             kind = b"!" if isinstance(error, (OSError, MemoryError)) else b"-"
             text = kind + words(error).encode("utf-8", "surrogateescape")
-            drain(queue)
+            drain(pipes)
         while text:
             text = text[os.write(answer, text) :]
     finally:
         os._exit(status)
 
 
-def drain(queue):
-    while os.read(queue, 65536):
-        pass
+def drain(pipes):
+    for queue in pipes:
+        while os.read(queue, 65536):
+            pass
 
 
 def unpack(archive, directory, jobs):
     fd = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)
     index = Index(fd)
     target = Target(directory, fd, index)
-    queue, orders = os.pipe()
-    os.write(orders, b"".join(a.to_bytes(4, "little") + b.to_bytes(4, "little") for a, b in units(index, jobs)))
+    small, large = queues(index)
     children = []
     parent, this = os.getppid(), os.getpid()
     for _ in range(jobs - 1):
         receive, send = os.pipe()
         pid = os.fork()
         if pid == 0:
-            os.close(orders)
-            child(target, queue, send, this)
+            child(target, (large, small), send, this)
         os.close(send)
         children.append((pid, receive))
-    os.close(orders)
     _signal.signal(_signal.SIGTERM, lambda *_: stop(children))
     problem = None
     try:
-        work(target, queue, parent)
+        # One process makes files as long as the others write large ones: a file system lets them wait for each other.
+        work(target, (small, large), parent)
     except FAILURES as error:
         problem = error
-        drain(queue)
+        drain((small, large))
     links, files = target.links, target.files
     for pid, receive in children:
         parts = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -213,6 +214,22 @@ def test_what_a_library_cannot_load_is_named_in_its_log(taskvine: Starter, tmp_p
     assert broken.process.wait(30) == 1
     assert "function 'f' cannot be loaded: ModuleNotFoundError" in broken.log.read_text()
     broken.close()
+
+
+def test_a_library_that_lost_the_worker_s_race_leads_its_group_all_the_same(taskvine: Starter) -> None:
+    worker = taskvine(double)
+    worker.ready()
+    in_fd, to_library = os.pipe()
+    from_library, out_fd = os.pipe()
+    numbers = f"--in-pipe-fd {in_fd} --out-pipe-fd {out_fd} --task-id 1 --worker-pid {os.getpid()}".split()
+    program = [sys.executable, str(worker.directory / "library_code.py"), *numbers]
+    with subprocess.Popen(program, cwd=worker.directory, pass_fds=(in_fd, out_fd)) as library:
+        assert os.read(from_library, 100)
+        assert os.getpgid(library.pid) == library.pid
+        os.killpg(library.pid, signal.SIGKILL)
+        assert library.wait(30) == -signal.SIGKILL
+    for fd in (in_fd, to_library, from_library, out_fd):
+        os.close(fd)
 
 
 def threads() -> str | None:

@@ -210,6 +210,20 @@ def test_13_editable_code_is_left_out_when_asked(editable_environment: Path, tmp
 
 
 @pytest.mark.network
+def test_13_a_name_that_is_installed_editable_means_that_code(editable_environment: Path, tmp_path: Path) -> None:
+    done = packages.create(
+        {"pip": ["My.Code_Project"]},
+        tmp_path / "out.tar.gz",
+        env={"CONDA_PREFIX": editable_environment, "VIRTUAL_ENV": None},
+    ).ok()
+    assert "installed editable" in done.stderr
+    (tmp_path / "my project (2)").rename(tmp_path / "gone")
+    code = "import my_code; print(my_code.answer)"
+    assert packages.run_in(tmp_path / "out.tar.gz", "python", "-c", code).ok().stdout == "42\n"
+    assert str(tmp_path).encode() not in packages.read_member(tmp_path / "out.tar.gz", "conda_spec.yml")
+
+
+@pytest.mark.network
 def test_14_pinned_without_conda(tmp_path: Path) -> None:
     packages.create({"pip": ["six==1.16.0"], "pinned": {"conda": {"numpy": "1.24"}}}, tmp_path / "out.tar.gz").ok()
 

@@ -1,6 +1,6 @@
-"""Samples of what may happen to a runner: killed at any time, started fifty times at once, kept from a lock.
+"""What may happen to a runner: killed at any time, started many times at once, kept from a lock.
 
-The full counts (docs/store.md, "What was tried"): PONCHO_CRASH_COUNT=300 pytest tests/crash.
+Samples; the full counts with PONCHO_TEST_FULL=1 (docs/robustness.md).
 """
 
 from __future__ import annotations
@@ -11,20 +11,15 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.faults import count, wait_for
 from tests.support.handmade import foreign, plain, tree
 from tests.support.runner import Runner, without
 
-COUNT = int(os.environ.get("PONCHO_CRASH_COUNT", "12"))
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Runner:
-    return Runner(tmp_path / "node")
+COUNT = count(6, 50)
 
 
 @pytest.fixture
@@ -44,14 +39,6 @@ def slow(tmp_path: Path) -> str:
     (path / "gzip").write_text('#!/bin/sh\nsleep 600 & echo $! >>"$SLOW"; wait\n')
     (path / "gzip").chmod(0o755)
     return str(path)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until the function returns something true."""
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.005)
 
 
 def expected(run: Runner, root: Path, reference: dict[str, tuple[int, bytes]]) -> None:
@@ -102,7 +89,7 @@ def _busy(run: Runner) -> bool:
 
 
 @pytest.mark.parametrize("locks", ["flock", "links", "none"])
-def test_fifty_at_once_all_succeed(run: Runner, tmp_path: Path, locks: str) -> None:
+def test_many_at_once_all_succeed(run: Runner, tmp_path: Path, locks: str) -> None:
     """With a lock exactly one unpacks; without any, the rename decides, and every environment is whole."""
     plain().write(tmp_path / "env.tar.gz")
     hidden = {"flock": [], "links": ["flock"], "none": ["flock", "ln"]}[locks]
@@ -112,10 +99,10 @@ def test_fifty_at_once_all_succeed(run: Runner, tmp_path: Path, locks: str) -> N
             '#!/bin/sh\nfor last; do :; done\n[ -e "$last" ] || [ -L "$last" ] || /bin/ln -s x "$last.$$"\n'
         )
         (Path(path) / "ln").chmod(0o755)
-    count = 50 if locks != "none" else 10
-    started = [run.start("-d", "-e", tmp_path / "env.tar.gz", "say", "x", env={"PATH": path}) for _ in range(count)]
+    number = count(50, 100) if locks != "none" else count(10, 100)
+    started = [run.start("-d", "-e", tmp_path / "env.tar.gz", "say", "x", env={"PATH": path}) for _ in range(number)]
     ends = [process.communicate(timeout=120) for process in started]
-    assert [process.returncode for process in started] == [0] * count, b"".join(err for _, err in ends)
+    assert [process.returncode for process in started] == [0] * number, b"".join(err for _, err in ends)
     assert {out for out, _ in ends} == {b"x\n"}
     unpacked = sum(err.count(b"unpacking") for _, err in ends)
     assert unpacked == 1 if locks != "none" else unpacked >= 1

@@ -20,7 +20,8 @@ _KEPT = {
     *("_sitebuiltins", "keyword", "operator", "reprlib", "types", "enum", "functools", "signal", "copyreg", "warnings"),
 }
 _DIRECTORIES = ("encodings/", "collections/", "importlib/", "re/")
-_DYNLOAD = ("zlib", "_struct", "_sha2", "_sha256", "_hashlib", "_random")
+_DYNLOAD = ("zlib", "_struct", "_sha2", "_sha256", "_random")
+_LIBRARIES = ("libpython", "libz.", "libcrypt.")
 
 
 def real_package(shared: Path) -> Path:
@@ -48,7 +49,7 @@ def _prefix(scratch: Path) -> Path:
             path.chmod(0o755 if entry.executable else 0o644)
     texts = {
         "bin/where": f"#!/bin/sh\necho {prefix}\n",
-        "etc/settings": f"root = {prefix}\nagain = {prefix}:{prefix}2\n",
+        "etc/settings": f"root = {prefix}\nagain = {prefix}:{prefix}/lib\n",
         "conda-meta/history": "",
         **{f"share/many/{number}/file": f"{number} " * 200 for number in range(150)},
         "share/large": "".join(f"{number * number}\n" for number in range(700_000)),
@@ -64,7 +65,7 @@ def _prefix(scratch: Path) -> Path:
 def _is_kept(name: str) -> bool:
     library = f"lib/{PYTHON}/"
     if not name.startswith(library):
-        return not name.startswith("bin/pydoc")
+        return name.startswith(("bin/python", *(f"lib/{word}" for word in _LIBRARIES)))
     rest = name[len(library) :]
     if rest.startswith("lib-dynload/"):
         return rest.removeprefix("lib-dynload/").startswith(_DYNLOAD)
