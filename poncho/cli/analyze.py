@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser(prog: str) -> Parser:
     """Return the parser of the command under the name ``prog``."""
-    parser = Parser(prog=prog, description=_DESCRIPTION, epilog=_EPILOG)
+    usage = f"{prog} SOURCE… OUT [--toplevel | --function F] [--pkg-mapping IMPORT=NAME]… [--extra-pkg P]… [options]"
+    parser = Parser(prog=prog, usage=usage, description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("paths", nargs="+", metavar="SOURCE… OUT", help="what to analyse, and last where the spec goes")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--toplevel", action="store_true", help="only imports at module level")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,19 +16,19 @@ _PROG = "poncho_package_cache"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = Parser(prog=_PROG, description=__doc__)
-    add_arguments(parser)
-    return run(parser, command, argv)
+    return run(make_parser(_PROG), command, argv)
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of ``cache``."""
+def make_parser(prog: str) -> Parser:
+    """Return the parser of the command under the name ``prog``."""
+    parser = Parser(prog=prog, description="Print where the package of a spec is; build it when there is none yet.")
     parser.add_argument("spec", metavar="SPEC", help="a file that holds a spec of any kind, or '-' for standard input")
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="where packages are kept (default: in the user's cache directory)"
     )
     parser.add_argument("--force", action="store_true", help="build it anew")
     add_common(parser)
+    return parser
 
 
 def command(arguments: Namespace) -> int:

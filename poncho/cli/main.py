@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 
 from poncho._version import __version__
-from poncho.cli import analyze, create, store
+from poncho.cli import analyze, create, serverize, store
 from poncho.cli.guard import Parser, run
 
+_SUBCOMMANDS = {"analyze": analyze, "create": create, "serverize": serverize, "store": store}
 _DESCRIPTION = "Put an application's whole software world into one file and run it on any machine."
 
 
@@ -20,16 +21,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         from poncho.cli.run import become_runner
 
         become_runner(words[1:])
-    for name, module in (("analyze", analyze), ("create", create), ("store", store)):
-        if words[:1] == [name]:
-            return run(module.make_parser(f"poncho {name}"), module.command, words[1:])
+    if words[:1] and words[0] in _SUBCOMMANDS:
+        module = _SUBCOMMANDS[words[0]]
+        return run(module.make_parser(f"poncho {words[0]}"), module.command, words[1:])
     parser = Parser(prog="poncho", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"poncho {__version__}")
     parser.add_argument(
         "subcommand",
-        choices=("analyze", "create", "run", "store"),
+        choices=("analyze", "create", "run", "store", "serverize"),
         help="analyze: source to spec; create: spec to package; run: a command in a package; "
-        "store: what this node keeps unpacked",
+        "store: what this node keeps unpacked; serverize: functions as a library for TaskVine or Work Queue",
     )
     parser.parse_args(words)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,13 +20,16 @@ TaskVine: Manager.create_library_from_serverized_files(NAME, DEST, ENV)."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser = Parser(prog=_PROG, description=__doc__, epilog=_EPILOG)
-    add_arguments(parser)
-    return run(parser, command, argv)
+    return run(make_parser(_PROG), command, argv)
 
 
-def add_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of ``serverize``."""
+def make_parser(prog: str) -> Parser:
+    """Return the parser of the command under the name ``prog``."""
+    parser = Parser(
+        prog=prog,
+        description="Write a program that serves functions to TaskVine's or Work Queue's workers.",
+        epilog=_EPILOG,
+    )
     parser.add_argument("--src", required=True, metavar="FILE", help="the source file that holds the functions")
     parser.add_argument(
         "--function", required=True, action="append", metavar="F", help="a function to serve (can be repeated)"
@@ -37,6 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--pack", metavar="ENV", help="also make the package that the program needs")
     add_common(parser)
+    return parser
 
 
 def command(arguments: Namespace) -> int:
