@@ -70,7 +70,7 @@ def command(arguments: Namespace) -> int:
         mapping=_mapping(arguments.pkg_mapping),
         extra=tuple(arguments.extra_pkg),
         prefix=arguments.prefix,
-        stdin=sys.stdin.read() if "-" in sources else None,
+        stdin=sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if "-" in sources else None,
     )
     if not arguments.quiet:
         for problem in analysis.problems:

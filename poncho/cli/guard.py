@@ -8,6 +8,7 @@ import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
@@ -40,6 +41,9 @@ def run(parser: ArgumentParser, command: Command, argv: Sequence[str] | None) ->
 
     SIGTERM and SIGHUP end it as Ctrl-C does, so that temporary work is cleaned up: 130, 143 or 129.
     """
+    # What goes to stdout is data for programs: the same bytes under every locale.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     arguments = parser.parse_intermixed_args(argv)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:

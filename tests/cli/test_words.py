@@ -125,3 +125,9 @@ def _stalling_server():
             yield listener.getsockname()[1]
 
     return stalling()
+
+
+def test_stdout_is_the_same_bytes_under_every_locale(tmp_path: Path):
+    for encoding in ("latin-1", "ascii", "utf-8"):
+        result = run_cli("poncho_package_analyze", "--help", env={"PYTHONIOENCODING": encoding}).ok()
+        assert "SOURCE… OUT".encode() in result.stdout_bytes
