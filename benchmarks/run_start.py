@@ -228,14 +228,14 @@ def summary(cold: Section, warm: Sequence[Section]) -> list[str]:
 
 
 def plot(cold: Section, warm: Sequence[Section], path: Path) -> None:
-    """Draw first starts in seconds and, on a logarithmic axis, what a warm start adds to a bare exec."""
+    """Draw first starts in seconds and what each later one adds to a bare exec."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     ink, ours, others = "#333333", "#1b7f79", "#b8b8b8"
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.2), layout="constrained")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 4.2), layout="constrained")
     rows = sorted(cold.rows, key=lambda row: -row.best)
     colours = [ours if row.name.startswith("ours") else others for row in rows]
     bars = left.barh([row.name for row in rows], [row.best for row in rows], color=colours)
@@ -247,19 +247,15 @@ def plot(cold: Section, warm: Sequence[Section], path: Path) -> None:
     shades = (1.0, 0.65, 0.4)
     for number, (section, at_once) in enumerate(zip(warm, AT_ONCE, strict=True)):
         found = [section.row(name) for name in names]
-        values = [max(0.01, 1000 * (section.above_floor(row) or 0)) for row in found if row is not None]
+        values = [max(0.0, 1000 * (section.above_floor(row) or 0)) for row in found if row is not None]
         places = [at + (1 - number) * height for at in range(len(names))]
         colours = [ours if name.startswith("ours") else "#808080" for name in names]
         bars = right.barh(places, values, height, color=colours, alpha=shades[number])
-        labels = [
-            f"{value:.2f} ({at_once} at a time)" if value < 10 else f"{value:.0f} ({at_once})" for value in values
-        ]
+        labels = [f"{value:.2g}, {at_once} at a time" for value in values]
         right.bar_label(bars, labels, padding=3, fontsize=7, color=ink)
     right.set_yticks(range(len(names)), names)
-    right.set_xscale("log")
-    right.set_xlim(right.get_xlim()[0], right.get_xlim()[1] * 6)
-    right.axvline(1, color=ink, linewidth=0.8, linestyle=":")
-    right.set_title("Environment is there: added to a bare exec (ms, log)", loc="left", color=ink)
+    right.set_xlim(0, right.get_xlim()[1] * 1.2)
+    right.set_title("Each later start: added to a bare exec (ms)", loc="left", color=ink)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=ink)

@@ -10,15 +10,15 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 venv=${PONCHO_TEST_VENV:-.venv-test}
 
-wanted="git gcc busybox zsh shellcheck strace zstd squashfs-tools"
+# program:package, where they differ
+wanted="git git-lfs gcc busybox:busybox-static zsh shellcheck strace zstd mksquashfs:squashfs-tools bwrap:bubblewrap"
 missing=
-for package in $wanted; do
-    program=$package
-    case $package in squashfs-tools) program=mksquashfs ;; esac
-    command -v "$program" >/dev/null 2>&1 || missing="$missing $package"
+for pair in $wanted; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "tests: installing$missing"
+    # shellcheck disable=SC2086  # words on purpose
     { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >/dev/null 2>&1 ||
         echo "tests: could not install$missing: the tests that need them will skip"
 fi

@@ -75,7 +75,8 @@ def install_pip(
             # By name, not by path: an install from a path records that path of this machine in direct_url.json.
             tool.install(["--no-index", "--find-links", str(wheels), *_names(wheels)])
     check_collisions(prefix, conda, reporter)
-    reporter(Event("done", "pip", f"{len(locked)} pip packages"))
+    count = len(locked)
+    reporter(Event("done", "pip", f"{count} pip packages installed", done=count, total=count, unit="packages"))
 
 
 def _is_hashed(item: LockedPip) -> bool:

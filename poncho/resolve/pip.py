@@ -69,7 +69,7 @@ def resolve_pip(
     except _FAILED as error:
         raise explain(error, keep) from error
     locked = tuple(sorted(found, key=lambda one: canonicalize_name(one.name)))
-    reporter(Event("done", "pip", f"{len(locked)} pip packages", done=len(locked), unit="packages"))
+    reporter(Event("done", "pip", f"{len(locked)} pip packages chosen", done=len(locked), unit="packages"))
     return locked
 
 

@@ -35,3 +35,20 @@ def test_the_benchmark_of_the_whole_path_prints_every_comparison(tmp_path: Path)
             assert 0 < row["minimum"] <= row["median"]
             assert section["against"] is None or row["ratio"] > 0
     assert not [path.name for path in tmp_path.iterdir() if path.is_dir()]
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_the_start_prints_every_comparison(tmp_path: Path) -> None:
+    times = tmp_path / "times.json"
+    argv = [sys.executable, str(CHECKOUT / "benchmarks" / "run_start.py"), "--small", "--json", str(times)]
+    env = environment({"TMPDIR": tmp_path, "PONCHO_STORE": None, "PONCHO_CACHE_DIR": None})
+    run = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
+
+    cold, *warm = json.loads(times.read_text())["sections"]
+    assert [len(section["rows"]) for section in (cold, *warm)] == [4, 5, 5, 5]
+    assert all(0 < row["minimum"] <= row["median"] for section in (cold, *warm) for row in section["rows"])
+    assert "Cold: " in run.stdout
+    assert run.stdout.count("Warm, ") == 3
+    assert not [path.name for path in tmp_path.iterdir() if path.is_dir()]
