@@ -5,6 +5,7 @@
 #   sh examples/dimuon/run.sh [WORK]      WORK: a directory to work in (default: examples/dimuon/work, made new)
 #
 # Needs: Python >= 3.10 with venv, git, and the Python package index. No conda.
+# shellcheck disable=SC2086,SC2016  # $servers is words; the variables belong to the inner shell
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
