@@ -31,7 +31,7 @@ _AUTH_HEADER = re.compile(
 def redact(text: str) -> str:
     """Return ``text`` with URL userinfo, ``/t/TOKEN/``, secret query values and Authorization headers masked."""
     text = _USERINFO.sub(_mask_userinfo, text)
-    text = _PATH_TOKEN.sub(rf"\g<head>{MASK}", text)
+    text = _URL.sub(lambda url: _PATH_TOKEN.sub(rf"\g<head>{MASK}", url[0]), text)
     text = _QUERY_SECRET.sub(rf"\g<head>{MASK}", text)
     return _AUTH_HEADER.sub(rf"\g<head>{MASK}", text)
 

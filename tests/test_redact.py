@@ -40,6 +40,10 @@ def test_urls_for_a_lock_lose_their_credentials_and_still_work():
     assert strip_credentials(f"https://h.example/t/{CANARY}/c/b.conda") == "https://h.example/c/b.conda"
 
 
+def test_a_local_directory_called_t_is_no_token():
+    assert redact("/home/me/t/run/out: no such directory") == "/home/me/t/run/out: no such directory"
+
+
 def test_ssh_user_names_are_no_secret():
     assert redact("ssh://git@host.example/repo") == "ssh://git@host.example/repo"
     assert redact("git@host.example:repo") == "git@host.example:repo"

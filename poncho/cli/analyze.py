@@ -15,6 +15,8 @@ from poncho.errors import UsageError
 if TYPE_CHECKING:
     from poncho.analysis import Analysis
 
+_PROGRAMS = (".py", ".pyw", ".ipynb")
+_SHOWN = 5
 _DESCRIPTION = "Find what a program imports and write it as a spec. The program is never run."
 _EPILOG = """SOURCE is a Python file, a directory, a package, a notebook, or '-' for standard input; OUT is a file, or '-' for
 standard output. OUT appears only when the analysis succeeded. Versions are those installed in the environment that is
@@ -63,6 +65,10 @@ def command(arguments: Namespace) -> int:
             "one SOURCE and OUT are needed", hint=f"{prog} {arguments.paths[0]} spec.json, or '-' for standard output"
         )
     *sources, out = arguments.paths
+    if Path(out).suffix in _PROGRAMS:
+        raise UsageError(
+            f"{out}: OUT would overwrite a program", hint="the last argument is the spec, for example spec.json"
+        )
     analysis = analyze(
         [source if source == "-" else Path(source) for source in sources],
         toplevel=arguments.toplevel,
@@ -75,6 +81,14 @@ def command(arguments: Namespace) -> int:
     if not arguments.quiet:
         for problem in analysis.problems:
             print(f"{prog}: warning: {problem}", file=sys.stderr)
+        if analysis.local_modules:
+            names = ", ".join(path.name for path in analysis.local_modules[:_SHOWN])
+            more = len(analysis.local_modules) - _SHOWN
+            print(
+                f"{prog}: note: the program's own files are not in the spec and have to travel with it: {names}"
+                + (f" and {more} more" if more > 0 else ""),
+                file=sys.stderr,
+            )
     if out == "-":
         sys.stdout.write(analysis.dumps())
     else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from poncho.cli.guard import Parser, add_common
 from poncho.cli.progress import reporter_for
+from poncho.errors import UsageError
 
 if TYPE_CHECKING:
     from poncho.store.node import NodeStore
@@ -29,7 +30,12 @@ def make_parser(prog: str) -> Parser:
     )
     parser.add_argument("--store", type=Path, metavar="DIR", help="another store (default: the runner's on this node)")
     group = parser.add_argument_group("prune", "without a limit or a NAME: everything that is not in use")
-    group.add_argument("--max-age", type=_age, metavar="AGE", help="delete what was not used for so long: 12h, 30d, 8w")
+    group.add_argument(
+        "--max-age",
+        type=_age,
+        metavar="AGE",
+        help="delete what was not used for so long: 12h, 30d, 8w (a bare number: days)",
+    )
     group.add_argument(
         "--max-size", type=_size, metavar="SIZE", help="delete the longest unused until so much is left: 20G"
     )
@@ -70,6 +76,8 @@ def command(arguments: Namespace) -> int:
 
 
 def _list(arguments: Namespace, store: NodeStore) -> int:
+    if arguments.store and not store.root.is_dir():
+        raise UsageError(f"{store.root}: no such directory", hint="poncho store path prints where this node's store is")
     entries = [store.find(name) for name in arguments.names] or store.entries()
     rows = [
         {

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
+from types import MappingProxyType
 
-from poncho.lock.model import Lock, LockedPip
+from poncho.lock.model import Lock, LockedGit, LockedPip
 from poncho.spec.portable import portable_requirement
 
 
 def portable(lock: Lock) -> Lock:
-    """Return ``lock`` without paths of local code and local wheels; name, version and sha256 stay."""
-    return replace(lock, pip=tuple(map(_without_place, lock.pip)))
+    """Return ``lock`` without paths of local code, wheels and repositories; names, versions and digests stay."""
+    git = {name: _named(source) for name, source in lock.git.items()}
+    return replace(lock, pip=tuple(map(_without_place, lock.pip)), git=MappingProxyType(git))
+
+
+def _named(source: LockedGit) -> LockedGit:
+    local = source.remote.startswith(("/", "file:"))
+    return replace(source, remote=PurePosixPath(source.remote).name) if local else source
 
 
 def _without_place(item: LockedPip) -> LockedPip:

@@ -108,6 +108,12 @@ def explain(error: PonchoError, constraints: Mapping[str, str]) -> PonchoError:
         if "network was disabled" in low:
             hint = "offline only what an earlier build fetched can be used; run once without --offline"
         return FetchError(f"cannot reach a package index: {error.message}", hint=hint, context=error.context)
+    if "does not appear to be a python project" in low:
+        return BuildError(
+            f"local code cannot be built: {_words(tail)}",
+            hint="give its directory a pyproject.toml with a [project] name and version, or put the files beside the program",
+            context=error.context,
+        )
     clashes = sorted(name for name, version in constraints.items() if _mentions(tail, name, version))
     if clashes:
         both = ", ".join(f"{name} {constraints[name]}" for name in clashes)

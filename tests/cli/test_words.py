@@ -131,3 +131,27 @@ def test_stdout_is_the_same_bytes_under_every_locale(tmp_path: Path):
     for encoding in ("latin-1", "ascii", "utf-8"):
         result = run_cli("poncho_package_analyze", "--help", env={"PYTHONIOENCODING": encoding}).ok()
         assert "SOURCE… OUT".encode() in result.stdout_bytes
+
+
+def test_a_forgotten_out_does_not_cost_a_program(tmp_path: Path):
+    for name in ("one.py", "two.py"):
+        (tmp_path / name).write_text("import json\n")
+    result = run_cli("poncho_package_analyze", tmp_path / "one.py", tmp_path / "two.py").failed()
+    assert "would overwrite a program" in result.stderr
+    assert (tmp_path / "two.py").read_text() == "import json\n"
+
+
+def test_the_programs_own_files_are_named_because_they_have_to_travel(tmp_path: Path):
+    (tmp_path / "app.py").write_text("import tracks\n")
+    (tmp_path / "tracks.py").write_text("x = 1\n")
+    result = run_cli("poncho_package_analyze", tmp_path / "app.py", tmp_path / "spec.json").ok()
+    assert "tracks.py" in result.stderr
+    assert run_cli("poncho_package_analyze", "-q", tmp_path / "app.py", tmp_path / "spec.json").ok().stderr == ""
+
+
+def test_local_code_without_a_project_file_gets_the_right_advice(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "code.py").write_text("")
+    (tmp_path / "spec.json").write_text('{"pip": ["./mine"]}')
+    result = run_cli("poncho_package_create", tmp_path / "spec.json", tmp_path / "env.tar.gz").failed()
+    assert "pyproject.toml" in result.stderr.splitlines()[-1]

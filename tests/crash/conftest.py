@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.support.realpackage import real_package
 from tests.support.runner import Runner
+
+
+@pytest.fixture(autouse=True)
+def signals_as_at_a_terminal() -> None:
+    """Undo that whoever started the tests in the background had INT and QUIT ignored: no shell could undo it."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
