@@ -6,14 +6,15 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 _CHANNEL = re.compile(rb'"channel"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _URL = re.compile(rb'"url"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _PLATFORM = re.compile(r"/(?:noarch|(?:linux|osx|win|emscripten|wasi|freebsd|zos)-[a-z0-9]+)$")
-_DEFAULTS = re.compile(r"(?:repo\.anaconda\.com|repo\.continuum\.io)/pkgs/")
+# Where conda's own "defaults" come from, whatever the mirror: repo.HOST/pkgs/main.
+_DEFAULTS = re.compile(r"repo\.[^/]+/pkgs/(?:main|r|pro|free|mro|msys2)/")
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,16 @@ def short_channel(text: str) -> str | None:
     path = re.sub(r"^/t/[^/]+", "", parts.path).rstrip("/")
     if _DEFAULTS.match(f"{host}{path}/"):
         return "defaults"
-    if host in ("conda.anaconda.org", "conda.binstar.org", "anaconda.org"):
+    if host and host == public_host():
         return path.lstrip("/") or None
     return f"{parts.scheme}://{host}{path}"
+
+
+@lru_cache(maxsize=1)
+def public_host() -> str | None:
+    """Return the host that a channel's bare name stands for, as the conda engine knows it; None without that engine."""
+    try:
+        from rattler import Channel
+    except ImportError:
+        return None
+    return urlsplit(Channel("name").base_url).hostname

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from poncho.analysis import Analysis, analyze
+from poncho.analysis.conda import public_host
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 BACKEND = """
@@ -137,7 +138,7 @@ class CondaEnv:
         files: list[str],
         *,
         dist: str | None = None,
-        channel: str = "https://conda.anaconda.org/conda-forge/linux-64",
+        channel: str = f"https://{public_host()}/conda-forge/linux-64",
     ) -> None:
         """Install a conda package; with ``dist`` it carries a Python distribution's metadata."""
         files = list(files)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from poncho.analysis import Analysis, analyze, find_environment
-from poncho.analysis.conda import short_channel
+from poncho.analysis.conda import public_host, short_channel
 from poncho.errors import AnalysisError
 from poncho.spec import parse
 
@@ -249,7 +249,7 @@ def test_a_conda_environment_gives_the_conda_dialect(look: Look, conda_env: Any)
     conda_env.add("yaml", "0.2.5", "h7f98852_2", ["lib/libyaml.so"])
     conda_env.add("root_base", "6.30", "py_0", [f"{site}/ROOT/__init__.py"])
     conda_env.add("msgpack-python", "1.0", "py_1", [f"{site}/msgpack/__init__.py"], dist="msgpack")
-    main = "https://repo.anaconda.com/pkgs/main/linux-64"
+    main = "https://repo.example/pkgs/main/linux-64"
     conda_env.add("openssl", "3.0", "h_0", ["lib/libssl.so"], channel=main)
     conda_env.add("private", "1.0", "0", ["x"], channel="https://u:pw@host.example/t/tk-SECRET/lab/noarch")
     conda_env.pip("six", "1.16.0", ["six.py"])
@@ -301,11 +301,11 @@ def test_damaged_conda_records_end_nothing(look: Look, conda_env: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "short"),
     [
-        ("https://conda.anaconda.org/conda-forge/linux-64", "conda-forge"),
-        ("https://conda.anaconda.org/conda-forge/", "conda-forge"),
-        ("https://conda.anaconda.org/t/tk-123-abc/private/noarch", "private"),
-        ("https://repo.anaconda.com/pkgs/main/linux-64", "defaults"),
-        ("https://repo.anaconda.com/pkgs/r", "defaults"),
+        (f"https://{public_host()}/conda-forge/linux-64", "conda-forge"),
+        (f"https://{public_host()}/conda-forge/", "conda-forge"),
+        (f"https://{public_host()}/t/tk-123-abc/private/noarch", "private"),
+        ("https://repo.example/pkgs/main/linux-64", "defaults"),
+        ("https://repo.example/pkgs/r", "defaults"),
         ("conda-forge", "conda-forge"),
         ("conda-forge/label/dev", "conda-forge/label/dev"),
         ("https://me:pw@host.example:8443/t/x/chan/linux-aarch64", "https://host.example:8443/chan"),
