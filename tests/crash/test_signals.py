@@ -134,7 +134,7 @@ def test_control_c_at_a_terminal_ends_command_and_runner(run: Runner, package: P
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(run.cwd)
-        command = run.command("-e", package, "sh", "-c", "echo ready; exec sleep 600")
+        command = run.command("-e", package, "sh", "-c", "echo ready; exec sleep 60")
         os.execve(command[0], command, run.environment())
     said = b""
     while b"ready" not in said:
