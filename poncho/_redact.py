@@ -9,8 +9,8 @@ MASK = "****"
 
 # scheme://user:password@host — everything between // and the last @ before the path.
 _USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^\s/?#@'\"]+(?:@[^\s/?#@'\"]+)*)@")
-# anaconda-style token in the path: /t/TOKEN/
-_PATH_TOKEN = re.compile(r"(?P<head>/t/)(?P<token>[^/\s'\"]+)(?=/)")
+# anaconda-style token in the path: /t/TOKEN/, or at the end of a channel's URL (a file there would have a suffix)
+_PATH_TOKEN = re.compile(r"(?P<head>/t/)(?P<token>[^/\s'\"]+(?=/)|[^/\s'\"?#.]{6,}\Z)")
 _URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"]+")
 # Never part of what a URL names, so that they can be left out of one.
 _SECRET_PARAMETERS = frozenset(

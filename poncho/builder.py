@@ -14,11 +14,11 @@ from poncho.base import base_channel
 from poncho.engine import find_environment, native_platform, select_engine
 from poncho.errors import BuildError, SpecError, StoreError
 from poncho.fetch import FetchedData, fetch_data
-from poncho.install import compile_bytecode, describe_prefix, install_conda, install_pip, with_local_code
+from poncho.install import compile_bytecode, install_conda, install_pip, prepare_existing, with_local_code
 from poncho.lock.codec import dumps as lock_text
 from poncho.lock.model import Lock
 from poncho.lock.portable import portable as portable_lock
-from poncho.pack import PackedPackage, PackOptions, pack
+from poncho.pack import Overlay, PackedPackage, PackOptions, pack
 from poncho.resolve import resolve_conda, resolve_pip, wanted_python
 from poncho.spec import Spec, as_spec, dumps, load_spec, portable, spec_digest
 from poncho.store import BuilderCache
@@ -30,12 +30,14 @@ class CreateOptions:
 
     ``conda_executable`` None is py-rattler, ``cache`` None the user's; ``offline`` asks nobody. A name in the spec that is
     installed editable in ``environment`` (None: the active one) means that code, unless ``pack.ignore_editable``.
+    ``ignore_missing`` packs a conda environment whose packages lack files.
     """
 
     conda_executable: str | None = None
     offline: bool = False
     cache: BuilderCache | None = None
     environment: Path | None = None
+    ignore_missing: bool = False
     pack: PackOptions = field(default_factory=PackOptions)
 
 
@@ -48,8 +50,8 @@ def create(
 ) -> PackedPackage:
     """Build the package ``output`` from ``source``: a Spec, a JSON object, or the path or name of what to pack.
 
-    A path or name is, in this order: the directory of a conda environment, a file that holds a spec, the name of a
-    conda environment. ``output`` appears whole or not at all. Raises PonchoError of the step that failed; nothing is
+    A path or name is, in this order: the directory of a conda or virtual environment, a file that holds a spec, the name
+    of a conda environment. ``output`` appears whole or not at all. Raises PonchoError of the step that failed; nothing is
     left behind.
     """
     options = options or CreateOptions()
@@ -139,13 +141,25 @@ def _build_prefix(
 
 
 def _create_from_prefix(prefix: Path, target: Path, options: CreateOptions, reporter: Reporter) -> PackedPackage:
-    spec, lock = describe_prefix(prefix)
+    cache = options.cache or BuilderCache.default()
     reporter(Event("info", "pack", f"packing the environment in {prefix}"))
-    return pack(
-        prefix,
-        target,
-        spec_text=dumps(portable(spec)),
-        lock_text=lock_text(portable_lock(lock)),
-        options=options.pack,
-        reporter=reporter,
-    )
+    with cache.scratch("build") as work:
+        found = prepare_existing(
+            prefix,
+            work,
+            engine=lambda: select_engine(options.conda_executable, cache=cache),
+            cache=cache,
+            offline=options.offline,
+            ignore_editable=options.pack.ignore_editable,
+            ignore_missing=options.ignore_missing,
+            reporter=reporter,
+        )
+        return pack(
+            found.prefix,
+            target,
+            overlay=Overlay(found.more, found.replaces),
+            spec_text=dumps(portable(found.spec)),
+            lock_text=lock_text(portable_lock(found.lock)),
+            options=replace(options.pack, build_prefixes=(*options.pack.build_prefixes, *found.spellings)),
+            reporter=reporter,
+        )

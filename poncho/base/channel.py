@@ -16,7 +16,7 @@ from poncho.base.binaries import check_interpreter, prepare_binaries
 from poncho.base.conda_package import Member, content_digest, write_conda_package, write_repodata
 from poncho.base.elf import read_elf
 from poncho.base.facts import InterpreterFacts, Kind
-from poncho.base.find import find_interpreter
+from poncho.base.find import ask_interpreter, find_interpreter
 from poncho.base.layout import Layout, plan_layout
 from poncho.base.pip_package import find_pip, pip_members
 from poncho.errors import BuildError, StoreError
@@ -56,15 +56,17 @@ def base_channel(
     cache: BuilderCache,
     reporter: Reporter = silent,
     environ: Mapping[str, str] | None = None,
+    interpreter: Path | None = None,
 ) -> BaseChannel:
     """Return the channel of the interpreter that satisfies ``python``; make it if the cache does not hold it.
 
-    ``python`` is a version or range as the spec has it; None means the interpreter that runs PONCHO. Raises
+    ``python`` is a version or range as the spec has it; None means the interpreter that runs PONCHO. ``interpreter`` is
+    an executable: then the channel is that of it, or of the one that its virtual environment was made with. Raises
     ResolveError when no interpreter fits, SpecError for a version that cannot be read, BuildError when it cannot be
     repackaged.
     """
     environ = os.environ if environ is None else environ
-    facts = find_interpreter(python, environ)
+    facts = find_interpreter(python, environ) if interpreter is None else ask_interpreter(interpreter, environ)
     pip = find_pip(facts)
     if pip is None:
         raise BuildError(

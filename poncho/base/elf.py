@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from elftools.elf.gnuversions import GNUVerNeedSection
 from elftools.elf.segments import InterpSegment
 
 _TAGS = {"DT_NEEDED": "needed", "DT_SONAME": "soname", "DT_RPATH": "rpath", "DT_RUNPATH": "runpath"}
-_SHF_ALLOC = 2
+_SHF_ALLOC, _SHT_NOBITS = 2, 8
+_LOADED_TYPES = (2, 3)  # ET_EXEC, ET_DYN
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _PROGRAM = struct.Struct("<IIQQQQQQ")
@@ -74,42 +76,67 @@ def _glibc(version: str) -> tuple[int, ...]:
 
 
 def without_debug_sections(data: bytes) -> bytes:
-    """Return a 64-bit little-endian ELF file without the sections that are not loaded (``.debug_*``, ``.symtab``).
+    """Return an ELF file without the sections that are not loaded, as ``debug_cut`` says; any other file as it is."""
+    cut = debug_cut(lambda offset, size: data[offset : offset + size], len(data))
+    return data if cut is None else cut.head + data[len(cut.head) : cut.end] + cut.tail
 
-    What the loader maps stays byte for byte: only what lies behind the last segment goes. Any other file, and one whose
-    sections are in an unusual order, is returned as it is.
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What is left of a file: ``head`` in place of its first bytes, its own up to ``end``, then ``tail``."""
+
+    head: bytes
+    end: int
+    tail: bytes
+
+    @property
+    def size(self) -> int:
+        """Return the size of what is left."""
+        return self.end + len(self.tail)
+
+
+def debug_cut(read: Callable[[int, int], bytes], size: int) -> Cut | None:
+    """Return how to cut the sections that are not loaded (``.debug_*``, ``.symtab``) off an ELF program or library.
+
+    ``read`` gives (offset, size) of the file, which is ``size`` bytes long. What the loader maps stays byte for byte: only
+    what lies behind the last segment goes. None for what is not a 64-bit little-endian program or library, has its
+    sections in an unusual order, carries something behind them (programs with an archive attached), or has nothing to cut.
     """
-    if data[:6] != b"\x7fELF\x02\x01" or len(data) < _HEADER.size:
-        return data
-    header = list(_HEADER.unpack_from(data))
+    start = read(0, _HEADER.size)
+    if start[:6] != b"\x7fELF\x02\x01" or len(start) < _HEADER.size:
+        return None
+    header = list(_HEADER.unpack(start))
     phoff, shoff = header[5:7]
-    phnum, shentsize, shnum, shstrndx = header[10:14]
-    if shentsize != _SECTION.size or not 0 < shstrndx < shnum or shoff + shnum * _SECTION.size > len(data):
-        return data
-    sections = [list(_SECTION.unpack_from(data, shoff + index * _SECTION.size)) for index in range(shnum)]
+    phentsize, phnum, shentsize, shnum, shstrndx = header[9:14]
+    table_end = shoff + shnum * _SECTION.size
+    shaped = shentsize == _SECTION.size and phentsize == _PROGRAM.size and phnum > 0 and 0 < shstrndx < shnum
+    if header[1] not in _LOADED_TYPES or not shaped or table_end > size:
+        return None
+    table = read(shoff, shnum * _SECTION.size)
+    programs = read(phoff, phnum * _PROGRAM.size)
+    if len(table) < shnum * _SECTION.size or len(programs) < phnum * _PROGRAM.size:
+        return None
+    sections = [list(section) for section in _SECTION.iter_unpack(table)]
     kept = 1
     while kept < shnum and sections[kept][2] & _SHF_ALLOC:
         kept += 1
     if any(section[2] & _SHF_ALLOC for section in sections[kept:]):
         # Symbols name sections by number: only a tail can go without renumbering.
-        return data
-    segments = [_PROGRAM.unpack_from(data, phoff + index * _PROGRAM.size) for index in range(phnum)]
-    end = max((segment[2] + segment[5] for segment in segments), default=0)
+        return None
+    if max(table_end, *(section[4] + section[5] for section in sections if section[1] != _SHT_NOBITS)) < size:
+        return None
+    end = max(program[2] + program[5] for program in _PROGRAM.iter_unpack(programs))
     names = sections[shstrndx]
-    strings = data[names[4] : names[4] + names[5]]
+    strings = read(names[4], names[5])
     names_at = _aligned(end)
     table_at = _aligned(names_at + len(strings))
-    if table_at + (kept + 1) * _SECTION.size >= len(data):
-        return data
+    if end < _HEADER.size or table_at + (kept + 1) * _SECTION.size >= size:
+        return None
     names[4] = names_at
     header[6], header[12], header[13] = table_at, kept + 1, kept
-    table = b"".join(_SECTION.pack(*section) for section in [*sections[:kept], names])
-    stripped = bytearray(table_at + len(table))
-    stripped[:end] = data[:end]
-    stripped[names_at : names_at + len(strings)] = strings
-    stripped[table_at:] = table
-    _HEADER.pack_into(stripped, 0, *header)
-    return bytes(stripped)
+    tail = bytes(names_at - end) + strings + bytes(table_at - names_at - len(strings))
+    tail += b"".join(_SECTION.pack(*section) for section in [*sections[:kept], names])
+    return Cut(_HEADER.pack(*header), end, tail)
 
 
 def without_path(data: bytes, path: Path) -> bytes:

@@ -42,6 +42,20 @@ def find_interpreter(python: str | None, environ: Mapping[str, str]) -> Interpre
     )
 
 
+def ask_interpreter(executable: Path, environ: Mapping[str, str]) -> InterpreterFacts:
+    """Return the facts of one interpreter. Raises ResolveError when it does not run or cannot serve as a base."""
+    facts = ask(executable, environ)
+    if facts is None:
+        raise ResolveError(
+            f"{executable}: does not run, or is no Python", hint="is the Python it was made with still there?"
+        )
+    if facts.implementation != "cpython" or facts.platform is None:
+        raise ResolveError(
+            f"{executable}: {facts.implementation} on this platform cannot serve as a base", hint="use CPython on Linux"
+        )
+    return facts
+
+
 def parse_version_spec(python: str | None) -> tuple[SpecifierSet, ...]:
     """Return the alternatives that a conda or PEP 440 version spec allows; none for None or ``*``.
 

@@ -13,11 +13,11 @@ from poncho.cli.guard import Parser, add_common, run
 from poncho.cli.progress import human_bytes, reporter_for
 
 if TYPE_CHECKING:
-    from poncho.pack import Format
+    from poncho.pack import Format, Trimmed
     from poncho.spec import Spec
 
-_DESCRIPTION = "Build one relocatable package from a spec, a conda environment's directory, or its name."
-_EPILOG = """SPEC is, in this order: the directory of a conda environment, a file (a spec in JSON, environment.yml,
+_DESCRIPTION = "Build one relocatable package from a spec, an environment's directory, or a conda environment's name."
+_EPILOG = """SPEC is, in this order: the directory of a conda or virtual environment, a file (a spec in JSON, environment.yml,
 requirements.txt, pyproject.toml or a PEP 723 script: told by content, not by name), '-' for standard input, or
 the name of a conda environment. OUTPUT appears whole or not at all."""
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser(prog: str) -> Parser:
     """Return the parser of the command under the name ``prog``."""
-    parser = Parser(prog=prog, description=_DESCRIPTION, epilog=_EPILOG)
+    parser = _CreateParser(prog=prog, description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("spec", metavar="SPEC", help="what to pack (see below)")
     parser.add_argument("output", metavar="OUTPUT", help="the package to write, for example env.tar.gz")
     parser.add_argument(
@@ -45,7 +45,18 @@ def make_parser(prog: str) -> Parser:
     parser.add_argument(
         "--ignore-editable-packages",
         action="store_true",
-        help="leave packages installed with 'pip install -e' out of the package instead of refusing them",
+        help="leave packages installed with 'pip install -e' out of the package instead of building them",
+    )
+    parser.add_argument(
+        "--ignore-missing-files",
+        action="store_true",
+        help="pack a conda environment although files of its conda packages are missing",
+    )
+    parser.add_argument(
+        "--trim",
+        metavar="KIND,…",
+        help="leave out what need not travel, and report what that saves: --trim alone is all of "
+        "static,headers,tests,docs,debug,pycache; --trim=tests,docs is some of them",
     )
     parser.add_argument("--offline", action="store_true", help="use only what the caches hold")
     parser.add_argument("--level", type=int, metavar="N", help="compression level, 0 to 12 (default: 2, fast)")
@@ -56,20 +67,33 @@ def make_parser(prog: str) -> Parser:
     return parser
 
 
+class _CreateParser(Parser):
+    """Knows that ``--trim`` alone is ``--trim=all``: what follows it is SPEC."""
+
+    def parse_known_intermixed_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        words = list(sys.argv[1:] if args is None else args)
+        end = words.index("--") if "--" in words else len(words)
+        words[:end] = ["--trim=all" if word == "--trim" else word for word in words[:end]]
+        return super().parse_known_intermixed_args(words, namespace)
+
+
 def command(arguments: Namespace) -> int:
     """Build the package that the arguments ask for."""
     from poncho.builder import CreateOptions, create
     from poncho.pack import PackOptions
+    from poncho.pack.trim import parse_kinds
 
     prog = "poncho_package_create"
     options = CreateOptions(
         conda_executable=arguments.conda_executable,
         offline=arguments.offline,
+        ignore_missing=arguments.ignore_missing_files,
         pack=PackOptions(
             format=_format(arguments.output),
             level=arguments.level,
             threads=arguments.threads,
             ignore_editable=arguments.ignore_editable_packages,
+            trim=frozenset() if arguments.trim is None else parse_kinds(arguments.trim),
         ),
     )
     source: Spec | str = _stdin_spec() if arguments.spec == "-" else arguments.spec
@@ -80,9 +104,19 @@ def command(arguments: Namespace) -> int:
     elif not arguments.quiet:
         size, unpacked = human_bytes(created.packed_bytes), human_bytes(created.unpacked_bytes)
         print(f"{prog}: {arguments.output}: {size}, {unpacked} unpacked, {created.files} files", file=sys.stderr)
+        if created.trimmed is not None:
+            _show_trimmed(prog, created.trimmed)
         if sys.stderr.isatty():
             print(f"run it: poncho_package_run -e {arguments.output} python …", file=sys.stderr)
     return 0
+
+
+def _show_trimmed(prog: str, trimmed: Trimmed) -> None:
+    print(f"{prog}: trimmed {human_bytes(trimmed.bytes)} before compression", file=sys.stderr)
+    for kind, (files, size) in trimmed.saved.items():
+        print(f"  {kind:<8} {human_bytes(size):>9}  {files} files", file=sys.stderr)
+    for line in trimmed.kept:
+        print(f"  kept     {line}", file=sys.stderr)
 
 
 def _format(output: str) -> Format:

@@ -7,8 +7,8 @@ with hashes), so that what was solved is what is installed. Protocol: conda's
 
 The user's ``.condarc`` still says how to reach channels (proxies, certificates, aliases, mirrors), but not which:
 channels, pins, default packages and link kinds are given by us, on the command line and by ``CONDA_*`` variables,
-which win over every ``.condarc``. Unlike with py-rattler, credentials in channel URLs stand in the command's
-arguments while it solves: prefer netrc.
+which win over every ``.condarc``. A channel whose URL holds credentials gets a name in a settings file that only this
+user can read, as arguments can be read by everybody.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
+from poncho._redact import strip_credentials
 from poncho._types import Event, Reporter
 from poncho.engine.base import SolveRequest
 from poncho.engine.command_answers import command_error, last_json, locked_from_actions
@@ -80,11 +83,18 @@ class CommandEngine:
         packages = self.cache.directory("conda") / "command-solve"
         with self.cache.scratch("conda") as scratch:
             prefix = scratch / "prefix"
-            argv = [*self._create(prefix), "--dry-run", "--strict-channel-priority", "--no-pin", "--override-channels"]
-            argv += [part for channel in request.channels for part in ("--channel", channel)]
+            names, settings = self._channel_names(request.channels, scratch)
+            argv = [*self._create(prefix, settings), "--dry-run", "--strict-channel-priority", "--no-pin"]
+            argv += ["--override-channels", *(part for name in names for part in ("--channel", name))]
             argv += ["--offline"] if request.offline else []
             done = self._run(
-                [*argv, *specs], request.platform, packages, "solve", request.virtual_packages, request.channels
+                [*argv, *specs],
+                request.platform,
+                packages,
+                "solve",
+                request.virtual_packages,
+                request.channels,
+                {"CONDARC": str(settings)} if settings else {},
             )
         return locked_from_actions(last_json(done.stdout), done)
 
@@ -138,9 +148,27 @@ class CommandEngine:
         found = answer.get("virtual_pkgs") or answer.get("virtual packages") or []
         return tuple("=".join(map(str, one)) if isinstance(one, list) else str(one) for one in found)
 
-    def _create(self, prefix: Path) -> list[str]:
-        kind = "--no-rc" if self._is_libmamba() else "--no-default-packages"
-        return [str(self.executable), "create", "--yes", "--json", kind, "--prefix", str(prefix)]
+    def _create(self, prefix: Path, settings: Path | None = None) -> list[str]:
+        kind = ["--no-default-packages"]
+        if self._is_libmamba():
+            kind = ["--rc-file", str(settings)] if settings else ["--no-rc"]
+        return [str(self.executable), "create", "--yes", "--json", *kind, "--prefix", str(prefix)]
+
+    def _channel_names(self, channels: Sequence[str], scratch: Path) -> tuple[list[str], Path | None]:
+        """Return the channels as arguments, and a settings file where one with credentials needs a name instead."""
+        named = {f"poncho-{number}": url for number, url in enumerate(channels) if strip_credentials(url) != url}
+        if not named:
+            return list(channels), None
+        settings = scratch / "condarc"
+        settings.touch(mode=0o600)
+        user = self.environ.get("CONDARC")
+        try:
+            found = yaml.safe_load(Path(user).read_text(encoding="utf-8")) if user else None
+        except (OSError, ValueError, yaml.YAMLError):
+            found = None
+        own = {"custom_multichannels": {name: [url] for name, url in named.items()}}
+        settings.write_text(yaml.safe_dump({**found, **own} if isinstance(found, dict) else own), encoding="utf-8")
+        return [f"poncho-{n}" if f"poncho-{n}" in named else url for n, url in enumerate(channels)], settings
 
     def _is_libmamba(self) -> bool:
         """Tell micromamba and mamba 2, which have their own command line, from conda and mamba 1."""
@@ -157,10 +185,11 @@ class CommandEngine:
         step: str,
         virtual_packages: Sequence[str] | None = None,
         secrets: Sequence[str] = (),
+        settings: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run the command with its own settings. ``secrets`` are URLs whose credentials must not come out again."""
         packages.mkdir(parents=True, exist_ok=True)
-        env = {**self._environment(), "CONDA_SUBDIR": platform, "CONDA_PKGS_DIRS": str(packages)}
+        env = {**self._environment(), **(settings or {}), "CONDA_SUBDIR": platform, "CONDA_PKGS_DIRS": str(packages)}
         for virtual in virtual_packages or ():
             name, _, rest = virtual.removeprefix("__").partition("=")
             env[f"CONDA_OVERRIDE_{name.upper()}"] = rest.partition("=")[0]

@@ -16,6 +16,7 @@ from pathlib import Path
 from poncho.engine.pip_settings import IndexSettings, read_index_settings
 from poncho.engine.process import run_tool
 from poncho.errors import BuildError
+from poncho.fetch.certificates import certificate_variables
 from poncho.store import BuilderCache
 
 __all__ = [
@@ -85,10 +86,13 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return ``environ`` without what would let the caller's own Python environment leak into the one being built.
 
     Out: every ``PYTHON*``, ``PIP_*`` and (but for indexes, network and keyring) ``UV_*`` variable, activated virtual
-    and conda environments. In: ``PYTHONNOUSERSITE=1``, so that ``~/.local`` does not count as installed.
+    and conda environments. In: ``PYTHONNOUSERSITE=1``, so that ``~/.local`` does not count as installed;
+    ``PYTHONDONTWRITEBYTECODE=1``, and the user's certificates under every name that they go by.
     """
     cleaned = {name: value for name, value in environ.items() if not _leaks(name)}
     cleaned["PYTHONNOUSERSITE"] = "1"
+    cleaned["PYTHONDONTWRITEBYTECODE"] = "1"  # the interpreter may be one that must stay as it is
+    cleaned.update(certificate_variables(cleaned))
     cleaned.setdefault("GIT_TERMINAL_PROMPT", "0")  # a VCS requirement must fail, not wait for a password
     return cleaned
 
@@ -105,7 +109,9 @@ def environment_for_uv(environ: Mapping[str, str], cache: BuilderCache, *, offli
     What the user says to uv itself (``UV_*`` variables, ``uv.toml``) wins over what is said to pip.
     """
     env = clean_environment(environ)
-    for name, value in read_index_settings(environ).as_uv_variables().items():
+    if not environ.get("SSL_CERT_FILE"):
+        env.pop("SSL_CERT_FILE", None)  # what is said to pip comes before what is said to everybody
+    for name, value in {**read_index_settings(environ).as_uv_variables(), **certificate_variables(env)}.items():
         if _NEWER_NAMES.get(name, name) not in env:
             env.setdefault(name, value)
     env["UV_CACHE_DIR"] = str(cache.directory("pip") / "uv")

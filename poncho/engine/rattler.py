@@ -6,12 +6,13 @@ channel of a ``channel::package`` spec is added at the end when it is not in the
 
 A channel is a name, a URL or a path. Names are resolved as rattler does, or below ``CONDA_CHANNEL_ALIAS`` (conda's own
 variable) where it is set; ``defaults`` is ``main`` and ``r``. ``.condarc`` is not read. Credentials come from the URL,
-``RATTLER_AUTH_FILE``, the keyring or netrc.
+``RATTLER_AUTH_FILE``, the keyring or netrc. ``PONCHO_CONDA_MIRRORS`` says where else to get what a URL names.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from poncho.engine.pip_tools import clean_environment
 from poncho.engine.prefixes import require_new_prefix
 from poncho.engine.records import locked_from_record, record_from_locked
 from poncho.engine.worker import WorkerFailure, call_worker
-from poncho.errors import BuildError, FetchError, PonchoError, ResolveError
+from poncho.errors import BuildError, FetchError, PonchoError, ResolveError, UsageError
 from poncho.lock.model import LockedConda
 from poncho.store import BuilderCache
 
@@ -112,8 +113,26 @@ class RattlerEngine:
             raise BuildError(f"cannot detect this machine's virtual packages: {failure.message}") from None
 
     def _call(self, operation: str, reporter: Reporter, **request: Any) -> Any:
-        request |= {"op": operation, "cache": str(self.cache.directory("conda"))}
+        mirrors = channel_mirrors(self.environ)
+        request |= {"op": operation, "cache": str(self.cache.directory("conda")), "mirrors": mirrors}
         return call_worker(request, env=clean_environment(self.environ), reporter=reporter)
+
+
+def channel_mirrors(environ: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return ``PONCHO_CONDA_MIRRORS`` (``URL=MIRROR`` words) as the mirrors of each URL, in the order to try them.
+
+    Raises UsageError for a word of another form.
+    """
+    mirrors: dict[str, list[str]] = {}
+    for word in environ.get("PONCHO_CONDA_MIRRORS", "").split():
+        source, equals, mirror = word.partition("=")
+        if not equals or not all(re.match(r"(?:https?|file)://[^/]", url) for url in (source, mirror)):
+            raise UsageError(
+                f"PONCHO_CONDA_MIRRORS: {word} is no mirror",
+                hint="write the channel's URL, =, and the mirror's URL; several of them with blanks between",
+            )
+        mirrors.setdefault(f"{source.rstrip('/')}/", []).append(f"{mirror.rstrip('/')}/")
+    return mirrors
 
 
 def _solve_error(failure: WorkerFailure, request: SolveRequest) -> PonchoError:
@@ -142,10 +161,10 @@ def _solve_error(failure: WorkerFailure, request: SolveRequest) -> PonchoError:
         reason = failure.message.splitlines()[-1].removeprefix("Caused by: ")
         if answer.get("offline"):
             hint = "offline only what an earlier build fetched can be used; run once without --offline"
-        elif any(word in failure.message for word in ("404", "could not find subdir")):
-            hint = "check the channel's name or URL; a channel has the folders noarch and linux-64 with a repodata.json"
-        elif any(word in failure.message for word in ("401", "403")):
+        elif re.search(r"\b40[13]\b(?!/)", failure.message):  # a status, no part of a port
             hint = "the channel wants credentials: netrc, RATTLER_AUTH_FILE, or in the URL"
+        elif re.search(r"\b404\b|could not find subdir", failure.message):
+            hint = "check the channel's name or URL; a channel has the folders noarch and linux-64 with a repodata.json"
         else:
             hint = "check the network, the proxy (HTTPS_PROXY) and the channel's URL"
         return FetchError(

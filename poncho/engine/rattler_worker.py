@@ -30,7 +30,15 @@ sys.path.extend(path for path in sys.argv[2:] if path not in sys.path)
 
 import rattler
 from rattler import exceptions as errors
-from rattler.networking import Client
+from rattler.networking import (
+    AuthenticationMiddleware,
+    Client,
+    GCSMiddleware,
+    MirrorMiddleware,
+    OciMiddleware,
+    RetryMiddleware,
+    S3Middleware,
+)
 from rattler.package import BuildString
 from rattler.package_cache import PackageCache
 from rattler.prefix import PrefixPaths
@@ -74,7 +82,7 @@ async def solve(request: dict[str, Any], send: Send) -> list[dict[str, Any]]:
     gateway = Gateway(
         cache_dir=Path(request["cache"]) / "repodata",
         default_config=SourceConfig(cache_action="force-cache-only" if request["offline"] else "cache-or-fetch"),
-        client=_client(),
+        client=_client(request),
     )
     platforms = [platform, rattler.Subdir("noarch")]
     try:
@@ -147,9 +155,17 @@ async def _similar(words: str, channels: Any, platforms: Any, gateway: Gateway) 
     }
 
 
-def _client() -> Client:
-    # The default stack: retries, RATTLER_AUTH_FILE, keyring, netrc.
-    return Client.default_client(user_agent="poncho")
+def _client(request: dict[str, Any]) -> Client:
+    # The default stack (retries; RATTLER_AUTH_FILE, keyring, netrc; other kinds of servers), mirrors before it.
+    stack: list[Any] = [
+        RetryMiddleware(3),
+        AuthenticationMiddleware(),
+        OciMiddleware(),
+        GCSMiddleware(),
+        S3Middleware(),
+    ]
+    mirrors = [MirrorMiddleware(request["mirrors"])] if request["mirrors"] else []
+    return Client([*mirrors, *stack], user_agent="poncho")
 
 
 def _to_json(record: rattler.RepoDataRecord) -> dict[str, Any]:
@@ -233,7 +249,7 @@ async def install(request: dict[str, Any], send: Send) -> list[str]:
             platform=rattler.Subdir(request["platform"]),
             execute_link_scripts=False,
             show_progress=False,
-            client=_client(),
+            client=_client(request),
             requested_specs=[rattler.MatchSpec(text)._match_spec for text in request["requested"]],
             reporter=Progress(send),  # type: ignore[abstract]
         )

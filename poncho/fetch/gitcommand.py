@@ -19,6 +19,7 @@ from typing import Any
 
 from poncho._types import Event, Reporter, silent
 from poncho.errors import BuildError, FetchError
+from poncho.fetch.certificates import certificate_file
 from poncho.fetch.policy import HttpPolicy
 from poncho.fetch.remote import PROTOCOLS, Remote, environment_without_repository
 
@@ -180,6 +181,9 @@ class GitCommand:
                 f"ssh -o BatchMode=yes -o ConnectTimeout={max(1, round(policy.connect_timeout))} "
                 "-o ServerAliveInterval=15 -o ServerAliveCountMax=4"
             )
+        certificates = certificate_file(os.environ)
+        if remote.protocol == "https" and certificates and not self._has_certificates(remote):
+            variables["GIT_SSL_CAINFO"] = certificates
         if remote.user is not None:
             if remote.password is not None:
                 # An empty value drops the user's helpers for this host: they would store what is not theirs.
@@ -202,6 +206,14 @@ class GitCommand:
             return True
         try:
             return bool(self._run(("config", "--get", "core.sshCommand"), (), {}))
+        except GitFailedError:
+            return False
+
+    def _has_certificates(self, remote: Remote) -> bool:
+        if os.environ.get("GIT_SSL_CAINFO") or os.environ.get("GIT_SSL_CAPATH"):
+            return True
+        try:
+            return bool(self._run(("config", "--get-urlmatch", "http.sslCAInfo", remote.url), (), {}))
         except GitFailedError:
             return False
 

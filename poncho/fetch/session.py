@@ -13,6 +13,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from poncho.errors import FetchError
+from poncho.fetch.certificates import certificate_file
 from poncho.fetch.policy import HttpPolicy
 
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -36,8 +37,8 @@ class Session:
         self._session = requests.Session()
         # The digest is that of the file, not of a transfer coding.
         self._session.headers.update({"Accept-Encoding": "identity", "Accept": "*/*", "User-Agent": "poncho"})
-        certificates = os.environ.get("SSL_CERT_FILE")
-        if certificates and os.path.exists(certificates):
+        certificates = certificate_file(os.environ)
+        if certificates is not None:
             # REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE go first: requests looks at them itself.
             self._session.verify = certificates
 

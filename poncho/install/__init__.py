@@ -12,9 +12,11 @@ from poncho.install.distributions import (
 from poncho.install.existing import check_prefix, describe_prefix
 from poncho.install.local_code import with_local_code
 from poncho.install.pip import install_pip
+from poncho.install.prepare import Existing, prepare_existing
 
 __all__ = [
     "EditableDistribution",
+    "Existing",
     "InstalledDistribution",
     "check_prefix",
     "compile_bytecode",
@@ -23,6 +25,7 @@ __all__ = [
     "install_conda",
     "install_pip",
     "installed_distributions",
+    "prepare_existing",
     "site_packages",
     "with_local_code",
 ]

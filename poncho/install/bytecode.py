@@ -6,6 +6,7 @@ source. What was compiled before, for whichever environment, comes from the buil
 
 from __future__ import annotations
 
+import _imp
 import hashlib
 import os
 import tempfile
@@ -33,15 +34,21 @@ def compile_bytecode(
     reporter: Reporter = silent,
     jobs: int | None = None,
     environ: Mapping[str, str] | None = None,
+    tree: Path | None = None,
+    into: Path | None = None,
 ) -> int:
     """Compile the standard library and site-packages of ``prefix`` and return how many source files were looked at.
+
+    ``tree`` is a directory laid out as the prefix, to compile in its place (with the prefix's Python). ``into`` is such a
+    directory to write to: then the files that are valid already are passed over, and nothing else is written to.
 
     Files that do not compile are passed over: packages ship templates, and tests of syntax errors. So are those that
     hold the prefix itself, as their text changes when the package is relocated. Existing .pyc files are replaced. The
     bytes are the same whether ``cache`` (None: no cache) had them or not. ``jobs`` None means one process per
     processor. Raises BuildError when the prefix's Python cannot be run or a file cannot be written.
     """
-    roots = [path.parent for path in site_packages(prefix)] or sorted(prefix.glob("lib/python3.*"))
+    tree = tree or prefix
+    roots = [path.parent for path in site_packages(tree)] or sorted(tree.glob("lib/python3.*"))
     if not roots or not (prefix / "bin" / "python").exists():
         return 0
     compiler = Compiler.of(prefix, os.environ if environ is None else environ)
@@ -49,10 +56,10 @@ def compile_bytecode(
         reporter(Event("info", "compile", "this Python writes no relocatable bytecode: nothing is compiled"))
         return 0
     reporter(Event("start", "compile", "compiling Python files"))
-    step = _Step(prefix, compiler, BytecodeCache.within(cache) if cache else None)
+    step = _Step(prefix, tree, into, compiler, BytecodeCache.within(cache) if cache else None)
     with ThreadPoolExecutor(_THREADS) as pool:
         missing = [item for item in pool.map(step.reuse, step.directories(roots)) if item is not None]
-        with _scratch(prefix, cache) as scratch:
+        with _scratch(into or tree, cache) as scratch:
             answers = compiler.compile([item.directory for item in missing], scratch, jobs=jobs or os.cpu_count() or 1)
         list(pool.map(step.finish, missing, answers))
     total, new = step.looked_at, sum(len(item.directory.names) for item in missing)
@@ -70,9 +77,12 @@ class _Missing:
 class _Step:
     """What is done with one directory before and after the compiler ran; its methods are called from threads."""
 
-    def __init__(self, prefix: Path, compiler: Compiler, cache: BytecodeCache | None) -> None:
-        self._root = prefix.resolve()
-        self._needles = {os.fsencode(prefix), os.fsencode(self._root)}
+    def __init__(
+        self, prefix: Path, tree: Path, into: Path | None, compiler: Compiler, cache: BytecodeCache | None
+    ) -> None:
+        self._root = tree.resolve()
+        self._into = into
+        self._needles = {os.fsencode(path) for path in (prefix, prefix.resolve(), tree, self._root)}
         self._compiler = compiler
         self._cache = cache
         self.looked_at = 0
@@ -89,7 +99,8 @@ class _Step:
 
     def reuse(self, found: SourceDirectory) -> _Missing | None:
         """Write what the cache has for a directory; return what there is to compile, None when that is nothing."""
-        sources = [(name, digest) for name in found.names if (digest := self._digest(found.path, name))]
+        wanted = [name for name in found.names if self._into is None or not self._is_compiled(found.path, name)]
+        sources = [(name, digest) for name in wanted if (digest := self._digest(found.path, name))]
         if not sources:
             return None
         # What holds the prefix differs from build to build and is not compiled: it is no part of the key.
@@ -119,8 +130,26 @@ class _Step:
             return None
         return hashlib.sha256(source).digest()
 
+    def _is_compiled(self, directory: str, name: str) -> bool:
+        """Tell whether a source has a .pyc that the interpreter takes (PEP 552); by hash and unchecked always is."""
+        try:
+            with open(f"{directory}/__pycache__/{name[:-2]}{self._compiler.tag}.pyc", "rb") as stream:
+                head = stream.read(16)
+            source = os.stat(f"{directory}/{name}")
+            if head[:4] != self._compiler.magic or len(head) < 16:
+                return False
+            if head[4] == 0:
+                stamp, size = int(source.st_mtime) & 0xFFFFFFFF, source.st_size & 0xFFFFFFFF
+                return head[8:] == stamp.to_bytes(4, "little") + size.to_bytes(4, "little")
+            if head[4] == 1:
+                return True
+            with open(f"{directory}/{name}", "rb") as stream:
+                return head[8:] == _imp.source_hash(int.from_bytes(head[:4], "little"), stream.read())
+        except OSError:
+            return False
+
     def _write(self, directory: SourceDirectory, compiled: Compiled) -> None:
-        target = f"{directory.path}/__pycache__"
+        target = f"{self._into / directory.relative if self._into else directory.path}/__pycache__"
         try:
             if compiled:
                 os.makedirs(target, exist_ok=True)

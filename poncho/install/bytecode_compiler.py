@@ -84,7 +84,7 @@ class SourceDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """The Python of a prefix, as a compiler. ``tag`` is in the names of its .pyc files.
+    """The Python of a prefix, as a compiler. ``tag`` is in the names of its .pyc files, ``magic`` at their beginning.
 
     ``identity`` is all that its bytecode depends on beside the sources and their paths in the prefix. ``usable`` is
     false for a Python that has no .pyc files by hash.
@@ -94,6 +94,7 @@ class Compiler:
     prefix: Path
     env: Mapping[str, str]
     tag: str
+    magic: bytes
     identity: bytes
     usable: bool
 
@@ -105,8 +106,9 @@ class Compiler:
         env = clean_environment(environ) | {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "LC_ALL": "C"}
         argv = [str(python), "-S", "-s", "-B", "-c", _FACTS]
         facts = run_tool(argv, env=env, step="run Python", cwd=prefix).stdout
-        usable, tag, _ = facts.split(" ", 2)
-        return cls(python, prefix, env, tag, f"{facts}\0{COMPILER}".encode(), usable == "True")
+        usable, tag, magic, _ = facts.split(" ", 3)
+        identity = f"{facts}\0{COMPILER}".encode()
+        return cls(python, prefix, env, tag, bytes.fromhex(magic), identity, usable == "True")
 
     def compile(self, work: Sequence[SourceDirectory], answers: Path, *, jobs: int) -> list[bytes]:
         """Compile each directory of ``work`` with ``jobs`` processes; return the framed result of each.

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from poncho._redact import strip_credentials
+from poncho.analysis.editable import read_origin
 from poncho.engine.conda_meta import read_records
 from poncho.engine.platforms import native_platform
 from poncho.errors import BuildError
@@ -22,11 +23,6 @@ def check_prefix(prefix: Path) -> None:
     """Raise BuildError unless ``prefix`` is the directory of a conda environment that can be read."""
     if not prefix.is_dir():
         raise BuildError(f"{prefix}: no such directory")
-    if (prefix / "pyvenv.cfg").is_file():
-        raise BuildError(
-            f"{prefix}: is a Python virtual environment, which needs the Python it was made with",
-            hint="list it with `pip freeze > requirements.txt` and create the package from that file",
-        )
     meta = prefix / "conda-meta"
     try:
         found = meta.is_dir() and next(meta.iterdir(), None) is not None
@@ -34,8 +30,8 @@ def check_prefix(prefix: Path) -> None:
         raise BuildError(f"{meta}: cannot be read ({error.strerror})") from error
     if not found:
         raise BuildError(
-            f"{prefix}: is not a conda environment (it has no conda-meta)",
-            hint="name the directory of an environment, such as $CONDA_PREFIX, or a spec file",
+            f"{prefix}: is neither a conda environment (it has no conda-meta) nor a virtual one (no pyvenv.cfg)",
+            hint="name the directory of an environment, such as $CONDA_PREFIX or .venv, or a spec file",
         )
 
 
@@ -48,7 +44,7 @@ def describe_prefix(prefix: Path) -> tuple[Spec, Lock]:
     conda = tuple(sorted((_locked(record) for _, record in read_records(prefix)), key=lambda item: item.name))
     skipped = {item.name for item in editable_distributions(prefix)}
     pip = tuple(
-        _locked_pip(item) for item in _from_pip(prefix, installed_distributions(prefix)) if item.name not in skipped
+        locked_pip(item) for item in _from_pip(prefix, installed_distributions(prefix)) if item.name not in skipped
     )
     python = next((item.version for item in conda if item.name == "python"), None)
     channels = tuple(dict.fromkeys(item.channel for item in conda if item.channel))
@@ -103,5 +99,10 @@ def _is_owned(metadata: Path, root: Path, owned: set[str]) -> bool:
     return relative in owned or any(f"{relative}/{name}" in owned for name in ("METADATA", "PKG-INFO"))
 
 
-def _locked_pip(item: InstalledDistribution) -> LockedPip:
-    return LockedPip(name=item.name, version=item.version, requirement=f"{item.name}=={item.version}")
+def locked_pip(item: InstalledDistribution) -> LockedPip:
+    """Return the lock entry of an installed distribution: by version, or by the repository or URL that it came from."""
+    url = read_origin(item.direct_url or "").url
+    if url is None:
+        return LockedPip(name=item.name, version=item.version, requirement=f"{item.name}=={item.version}")
+    clean = strip_credentials(url)
+    return LockedPip(name=item.name, version=item.version, requirement=f"{item.name} @ {clean}", url=clean)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
 
 from poncho._types import Event, Reporter, silent
+from poncho.engine.git_credentials import take_git_credentials
 from poncho.engine.pip_tools import (
     environment_for_pip,
     environment_for_uv,
@@ -53,8 +55,11 @@ def install_pip(
     environ = os.environ if environ is None else environ
     reporter(Event("start", "pip", f"{len(locked)} pip packages", done=0, total=len(locked), unit="packages"))
     conda = conda_files(prefix)
+    credentials = take_git_credentials([item.requirement for item in locked], environ)
+    locked = [replace(item, requirement=line) for item, line in zip(locked, credentials.lines, strict=True)]
+    environ = {**environ, **credentials.variables}
     with cache.scratch("pip") as work:
-        tool = _Tool(python, cache, environ, offline, work, reporter)
+        tool = PipTool(python, cache, environ, offline, work, reporter)
         local = [(item, source) for item in locked if (source := local_source(item.requirement)) is not None]
         remote = [item for item in locked if local_source(item.requirement) is None]
         # pip takes a file either with hashes for all or for none.
@@ -97,7 +102,7 @@ def _names(wheels: Path) -> list[str]:
     return [f"{name}=={version}" for name, version, _build, _tags in parsed]
 
 
-class _Tool:
+class PipTool:
     """uv, or pip: chosen once, and changed to pip for good when uv turns out not to run here."""
 
     def __init__(
@@ -122,6 +127,16 @@ class _Tool:
         self._run(
             lambda uv: [*uv, "pip", "install", "--python", str(self._python), "--no-deps", *self._indexes(what), *what],
             lambda: [*self._pip(), "install", "--no-deps", "--no-compile", *what],
+            _STEP,
+        )
+
+    def install_into(self, target: Path, wheels: Path) -> None:
+        """Install all ``wheels`` (a directory) below ``target``, laid out as a prefix, with scripts for this Python."""
+        what = ["--no-deps", "--no-index", "--find-links", str(wheels), *_names(wheels)]
+        prefix = ["--prefix", str(target)]
+        self._run(
+            lambda uv: [*uv, "pip", "install", "--python", str(self._python), "--link-mode", "copy", *prefix, *what],
+            lambda: [*self._pip(), "install", "--no-compile", "--ignore-installed", *prefix, *what],
             _STEP,
         )
 

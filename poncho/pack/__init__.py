@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from collections.abc import Mapping
@@ -11,17 +12,17 @@ from typing import Any
 
 from poncho._types import Event, Reporter, silent
 from poncho.errors import BuildError
-from poncho.pack import activation, layout, manifest, recordfile, relocation
+from poncho.pack import activation, layout, manifest, recordfile, relocation, scrub
 from poncho.pack.compress import compressor
 from poncho.pack.layout import Format
-from poncho.pack.model import Entry, Findings, Member, PackedPackage, PackOptions
+from poncho.pack.model import Entry, Findings, Member, Overlay, PackedPackage, PackOptions, Trimmed
 from poncho.pack.plan import Plan, added_members, check_variables, made_entry, make_plan
 from poncho.pack.reading import read_whole
 from poncho.pack.transform import Transformer, without_credentials
 from poncho.pack.writer import Writer
 from poncho.store import atomic_file
 
-__all__ = ["Format", "PackOptions", "PackedPackage", "pack"]
+__all__ = ["Format", "Overlay", "PackOptions", "PackedPackage", "Trimmed", "pack"]
 
 _NAMED = 5
 
@@ -30,6 +31,7 @@ def pack(
     prefix: Path,
     output: Path,
     *,
+    overlay: Overlay | None = None,
     data: Path | None = None,
     variables: Mapping[str, str] = MappingProxyType({}),
     spec_text: str,
@@ -39,8 +41,9 @@ def pack(
 ) -> PackedPackage:
     """Pack the environment in ``prefix`` into the file ``output``, which appears whole or not at all.
 
-    ``data`` is a directory that becomes ``poncho/data``; ``variables`` maps names of environment variables to paths
-    relative to the package's root; ``spec_text`` and ``lock_text`` are JSON. The prefix is only read. The format is
+    ``overlay`` holds files to pack over the prefix's own; ``data`` is a directory that becomes ``poncho/data``;
+    ``variables`` maps names of environment variables to paths relative to the package's root; ``spec_text``
+    and ``lock_text`` are JSON. The prefix is only read. The format is
     described in ``docs/format.md``. Raises BuildError for an environment that cannot be packed (named files, editable
     installs), a full disk, a bad variable; StoreError when the output's directory is missing or cannot be written.
     """
@@ -50,7 +53,7 @@ def pack(
     epoch = options.mtime()
     check_variables(prefix, data, variables)
     reporter(Event("start", "pack", f"packing {output.name}"))
-    plan = make_plan(prefix, output, data, options)
+    plan = make_plan(prefix, output, data, options, overlay)
     conda, warnings = activation.conda_variables(prefix)
     env = activation.env_sh(conda, variables, _activation_scripts(plan), plan.prefixes)
     added = added_members(without_credentials(spec_text), without_credentials(lock_text), env)
@@ -66,7 +69,7 @@ def pack(
     for warning in warnings:
         reporter(Event("warning", "pack", warning))
     reporter(Event("done", "pack", f"{output.name}: {facts.files} files", done=packed, unit="bytes"))
-    return PackedPackage(output, digest, facts.files, facts.bytes, packed, tuple(warnings))
+    return PackedPackage(output, digest, facts.files, facts.bytes, packed, tuple(warnings), plan.trimmed)
 
 
 def _writer(stream: int, plan: Plan, options: PackOptions, epoch: int, reporter: Reporter) -> Writer:
@@ -164,11 +167,25 @@ def _true_records(plan: Plan, writer: Writer) -> list[Entry]:
         member.path: (member.sha256, member.size) for member in writer.members if _has_other_bytes(member)
     }
     dropped = plan.dropped | writer.findings.dropped
-    result = []
+    compiled = recordfile.compiled_files(writer.members)
+    made: dict[str, Entry] = {}
     for entry in plan.records:
-        content = recordfile.update(read_whole(entry), entry.path, changed, dropped)
-        result.append(Entry(entry.path, data=content, size=len(content), mode=entry.mode, group=entry.group))
-    return result
+        if entry.rule == "record":
+            found = entry.data if entry.data is not None else read_whole(entry)
+            content = recordfile.update(found, entry.path, changed, dropped, compiled)
+            made[entry.path] = Entry(entry.path, None, len(content), entry.mode, data=content, group=entry.group)
+    members = {member.path: member for member in writer.members}
+    for path, entry in made.items():
+        content = entry.data or b""
+        members[path] = Member(path, entry.mode, len(content), hashlib.sha256(content).hexdigest())
+    for entry in plan.records:
+        if entry.rule == "conda-meta":
+            content = recordfile.update_conda(scrub.conda_record(read_whole(entry)), members, compiled)
+            # With its source: the text may hold the prefix, and is looked at as the file would be.
+            made[entry.path] = Entry(
+                entry.path, entry.source, len(content), entry.mode, data=content, group=entry.group
+            )
+    return [made[entry.path] for entry in plan.records]
 
 
 def _has_other_bytes(member: Member) -> bool:

@@ -94,11 +94,16 @@ def _pth(prefix: Path, prefixes: Sequence[str], path: str, result: Editables) ->
     if editable:
         result.found.setdefault(normalise(editable["name"]), outside[0])
         result.files.add(path)
-    elif name == "easy-install.pth" and set(map(str.strip, outside)) <= set(result.found.values()):
-        kept = [line for line in lines if line not in outside]
+        return
+    # Directories that hold code (conda develop, a line of one's own) are local code; what is not there does no harm.
+    for line in map(str.strip, outside):
+        if not _inside(line, [*result.found.values()]) and os.path.isdir(line):
+            result.found.setdefault(posixpath.basename(line.rstrip("/")), line)
+    known = [line for line in outside if _inside(line.strip(), [*result.found.values()])]
+    if known:
+        kept = [line for line in lines if line not in known]
         result.rewritten[path] = "".join(line + "\n" for line in kept).encode("utf-8", "surrogateescape")
-    else:
-        result.outside += [f"{path}: {line.strip()}" for line in outside]
+    result.outside += [f"{path}: {line.strip()}" for line in outside if line not in known]
 
 
 def _first_line(path: Path) -> str:

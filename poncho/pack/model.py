@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from poncho.base.elf import Cut
 from poncho.errors import UsageError
 from poncho.pack.layout import Format
 
@@ -14,6 +16,7 @@ from poncho.pack.layout import Format
 DEFAULT_EPOCH = 1_577_836_800  # 2020-01-01T00:00:00Z
 DEFAULT_LEVEL = 2
 
+TrimKind = Literal["static", "headers", "tests", "docs", "debug", "pycache"]
 Rule = Literal["", "pyc", "script", "text", "binary", "conda-meta", "direct-url", "git", "record"]
 
 
@@ -25,7 +28,8 @@ class PackOptions:
     ``tar.zst`` it is zstd's own (default 3). ``threads`` 0 means one for each processor that this process may use.
     ``epoch`` is the modification time of every member (None: ``SOURCE_DATE_EPOCH``, else 2020-01-01).
     ``build_prefixes`` are further absolute paths that stand for the prefix in its files (where it was built, when that
-    was elsewhere). ``ignore_editable`` leaves editable installs out instead of refusing them.
+    was elsewhere). ``ignore_editable`` leaves editable installs out instead of refusing them. ``trim`` names what need
+    not travel (``poncho.pack.trim``).
     """
 
     format: Format = "tar.gz"
@@ -34,6 +38,7 @@ class PackOptions:
     epoch: int | None = None
     build_prefixes: tuple[str, ...] = ()
     ignore_editable: bool = False
+    trim: frozenset[TrimKind] = frozenset()
 
     def __post_init__(self) -> None:
         if self.format not in ("tar.gz", "tar.zst", "tar"):
@@ -63,8 +68,39 @@ class PackOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlay:
+    """What is packed over a prefix that must stay as it is: files below ``root``, at the paths they have in the prefix.
+
+    ``replaces`` are the names (PEP 503) of editable installs for which ``root`` holds a real installation.
+    """
+
+    root: Path
+    replaces: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What trimming saved, by kind: (files left out or made smaller, bytes). ``kept`` says what stayed, and why."""
+
+    saved: Mapping[str, tuple[int, int]]
+    kept: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """Return how many bytes were saved in all, before compression."""
+        return sum(size for _, size in self.saved.values())
+
+    def to_json(self) -> dict[str, object]:
+        """Return the report as JSON values."""
+        kinds = {kind: {"files": files, "bytes": size} for kind, (files, size) in self.saved.items()}
+        return {"bytes": self.bytes, "kinds": kinds, "kept": list(self.kept)}
+
+
+@dataclass(frozen=True, slots=True)
 class PackedPackage:
-    """A package that was written: where, its digest, how many files, and sizes in bytes."""
+    """A package that was written: where, its digest, how many files, and sizes in bytes; ``trimmed`` if that was asked
+    for.
+    """
 
     path: Path
     digest: str
@@ -72,6 +108,7 @@ class PackedPackage:
     unpacked_bytes: int
     packed_bytes: int
     warnings: tuple[str, ...] = ()
+    trimmed: Trimmed | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the package's facts as JSON values."""
@@ -82,6 +119,7 @@ class PackedPackage:
             "unpacked_bytes": self.unpacked_bytes,
             "packed_bytes": self.packed_bytes,
             "warnings": list(self.warnings),
+            **({"trimmed": self.trimmed.to_json()} if self.trimmed else {}),
         }
 
 
@@ -90,7 +128,8 @@ class Entry:
     """One thing to pack: a file of the prefix (``source``), made-up content (``data``), a link, or an empty directory.
 
     ``path`` is relative to the package's root. ``rule`` names the treatment that its content needs; ``slot`` is the
-    length of the placeholder that a conda package recorded for it.
+    length of the placeholder that a conda package recorded for it. ``compiled_from`` is the file that a ``.pyc`` was made
+    from where that lies elsewhere; ``cut`` what is to be packed of an ELF file (``size`` is then what is left).
     """
 
     path: str
@@ -104,6 +143,8 @@ class Entry:
     rule: Rule = ""
     slot: int = 0
     group: tuple[int, str] = (2, "")
+    compiled_from: str | None = None
+    cut: Cut | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,18 @@ class Owners:
     texts: set[str] = field(default_factory=set)
     distributions: dict[str, list[str]] = field(default_factory=dict)
 
+    def add(self, other: Owners) -> None:
+        """Take in what another tree's records say; where both know a file, the other one's owner has it."""
+        names = {(package.kind, normalise(package.name)) for package in other.packages}
+        kept = [package for package in self.packages if (package.kind, normalise(package.name)) not in names]
+        self.packages[:] = sorted(
+            kept + other.packages, key=lambda package: (package.kind, package.name, package.version)
+        )
+        self.groups |= other.groups
+        self.placeholders |= other.placeholders
+        self.texts |= other.texts
+        self.distributions |= other.distributions
+
 
 def find_owners(prefix: Path, files: Mapping[str, object]) -> Owners:
     """Read conda-meta and every RECORD among ``files`` (relative to the prefix). What is unreadable owns nothing."""

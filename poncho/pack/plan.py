@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poncho.errors import BuildError
-from poncho.pack import boot, editable, scrub
+from poncho.pack import boot, editable, scrub, trim
 from poncho.pack.layout import PLACEHOLDER
-from poncho.pack.model import Entry, PackOptions
+from poncho.pack.model import Entry, Overlay, PackOptions, Trimmed
 from poncho.pack.owners import Owners, find_owners
 from poncho.pack.pyc import source_of
 from poncho.pack.runtime_files import activation_script, runner_path, runtime_file
@@ -21,6 +21,7 @@ from poncho.pack.walk import walk
 
 _BOOT, _DATA, _RECORDS, _META = (0, ""), (3, ""), (4, ""), (5, "")
 _NOBODY = (2, "")
+_LATE = ("record", "conda-meta")
 _DATA_DIRECTORY = "poncho/data/"
 _UNPACKER = re.compile(r"poncho/(?:unpack\.py|_deflate\.[^/]+)\Z")
 _DEFLATE_LICENSE = "poncho/LICENSE.deflate"
@@ -31,7 +32,7 @@ _ROOT_ONLY = frozenset({"pkgs", "envs", "conda-bld", "locks"})
 
 @dataclass(slots=True)
 class Plan:
-    """What to pack. ``entries`` are in order; ``records`` (pip's RECORD files) depend on them and come after."""
+    """What to pack. ``entries`` are in order; ``records`` (pip's and conda's) depend on them and come after."""
 
     entries: list[Entry]
     records: list[Entry]
@@ -41,30 +42,46 @@ class Plan:
     pythons: frozenset[str]
     dropped: set[str]
     warnings: list[str]
+    trimmed: Trimmed | None = None
 
 
-def make_plan(prefix: Path, output: Path, data: Path | None, options: PackOptions) -> Plan:
+def make_plan(
+    prefix: Path, output: Path, data: Path | None, options: PackOptions, overlay: Overlay | None = None
+) -> Plan:
     """List, classify and sort everything. Raises BuildError for what cannot be packed."""
     prefixes = spellings(prefix, options.build_prefixes)
     _refuse_outside_interpreter(prefix, prefixes)
     private: list[str] = []
-    tree = walk(prefix, prefixes, _leave_out(prefix, output, data is not None, private))
+    notes: list[str] = []
+    tree = walk(prefix, prefixes, _leave_out(prefix, output, data is not None, private, notes))
     warnings = tree.warnings
     warnings += [f"{path}: left out, it may hold credentials" for path in private]
     by_path = {entry.path: entry for entry in tree.entries}
-    files = {path for path, entry in by_path.items() if entry.source is not None}
+    files = _files(by_path)
     owners = find_owners(prefix, dict.fromkeys(files))
-    dropped = set(private) | _without_editables(prefix, prefixes, files, owners, by_path, options, warnings)
+    replaced = overlay.replaces if overlay else frozenset[str]()
+    dropped = {*private, *notes} | _without_editables(
+        prefix, prefixes, files, owners, by_path, options, replaced, warnings
+    )
+    if overlay is not None:
+        prefixes = (*prefixes, *spellings(overlay.root, ()))
+        dropped |= _put_over(by_path, overlay.root, prefix, owners)
+        dropped -= by_path.keys()
     if "conda-meta/history" in by_path or any(path.startswith("conda-meta/") for path in files):
         # conda knows an environment by this file; what was typed to make it stays here.
         by_path["conda-meta/history"] = Entry("conda-meta/history", data=b"")
     if (prefix / "poncho/relocation").is_file():
         prefixes = (*prefixes, PLACEHOLDER)
+    trimmed = None
+    if options.trim:
+        trimmed, gone = trim.trim(by_path, owners, options.trim)
+        dropped |= gone
     _add_python_names(by_path)
+    files = _files(by_path)
     booted = _add_boot(prefix, files, by_path)
     pythons = frozenset(path[4:] for path in by_path if _PYTHON.match(path))
     for entry in by_path.values():
-        _classify(entry, owners, booted)
+        _classify(entry, owners, booted, files)
     entries = list(by_path.values())
     if data is not None:
         nobody = Owners()
@@ -74,9 +91,9 @@ def make_plan(prefix: Path, output: Path, data: Path | None, options: PackOption
             rule_for(entry, nobody)
             entry.group = _DATA
         entries += more.entries
-    records = sorted((entry for entry in entries if entry.rule == "record"), key=_order)
-    entries = sorted((entry for entry in entries if entry.rule != "record"), key=_order)
-    return Plan(entries, records, owners, booted, prefixes, pythons, dropped, warnings)
+    records = sorted((entry for entry in entries if entry.rule in _LATE), key=_order)
+    entries = sorted((entry for entry in entries if entry.rule not in _LATE), key=_order)
+    return Plan(entries, records, owners, booted, prefixes, pythons, dropped, warnings, trimmed)
 
 
 def spellings(prefix: Path, more: Iterable[str]) -> tuple[str, ...]:
@@ -103,7 +120,9 @@ def made_entry(path: str, data: bytes, *, mode: int = 0o644) -> Entry:
     return Entry(path, data=data, size=len(data), mode=mode, group=_META)
 
 
-def _leave_out(prefix: Path, output: Path, has_data: bool, private: list[str]) -> Callable[[str], bool]:
+def _leave_out(
+    prefix: Path, output: Path, has_data: bool, private: list[str], notes: list[str]
+) -> Callable[[str], bool]:
     target = os.path.realpath(output)
     base = os.path.realpath(prefix)
     own = {target[len(base) + 1 :]} if target.startswith(base + "/") else set()
@@ -114,7 +133,10 @@ def _leave_out(prefix: Path, output: Path, has_data: bool, private: list[str]) -
         if name in scrub.PRIVATE_NAMES:
             private.append(path)
             return True
-        if path in own or name in scrub.INSTALLER_NOTES or (is_root and path in _ROOT_ONLY):
+        if name in scrub.INSTALLER_NOTES:
+            notes.append(path)
+            return True
+        if path in own or (is_root and path in _ROOT_ONLY):
             return True
         # A package that was unpacked brings these itself, new; only its data stay, unless there are others.
         return path.startswith("poncho/") and (has_data or not (path + "/").startswith(_DATA_DIRECTORY))
@@ -144,20 +166,23 @@ def _without_editables(
     owners: Owners,
     by_path: dict[str, Entry],
     options: PackOptions,
+    replaced: frozenset[str],
     warnings: list[str],
 ) -> set[str]:
     found = editable.find(prefix, prefixes, files, owners.distributions)
     warnings += [f"{line}: lies outside of the environment and does not travel" for line in found.outside]
     if not found.found:
         return set()
-    listed = ", ".join(f"{name} ({where})" for name, where in sorted(found.found.items()))
-    if not options.ignore_editable:
+    lost = sorted(found.found.keys() - replaced)
+    listed = ", ".join(f"{name} ({found.found[name]})" for name in lost)
+    if lost and not options.ignore_editable:
         raise BuildError(
             f"editable installs cannot travel, their code lies outside of the environment: {listed}",
             hint="install them without -e, or leave them out with --ignore-editable-packages",
-            context={"editable": sorted(found.found)},
+            context={"editable": lost},
         )
-    warnings.append(f"editable installs are left out: {listed}")
+    if lost:
+        warnings.append(f"editable installs are left out: {listed}")
     directories = tuple(path for path in found.files if path.endswith("/"))
     gone = {path for path in files if path in found.files or path.startswith(directories or ("\0",))}
     gone |= {path for path in files if (source := source_of(path)) is not None and source in gone}
@@ -167,6 +192,20 @@ def _without_editables(
         by_path[path] = Entry(path, data=content, size=len(content))
     owners.packages[:] = [p for p in owners.packages if editable.normalise(p.name) not in found.found]
     return gone
+
+
+def _put_over(by_path: dict[str, Entry], root: Path, prefix: Path, owners: Owners) -> set[str]:
+    """Put the overlay's files in the place of the prefix's, or beside them; return what is left out of it."""
+    notes: list[str] = []
+    tree = walk(root, spellings(root, ()), _leave_out(root, root, True, notes, notes))
+    for entry in tree.entries:
+        by_path[entry.path] = entry
+        source = source_of(entry.path)
+        if source is not None:
+            beside = root / source if (root / source).is_file() else prefix / source
+            entry.compiled_from = os.fspath(beside)
+    owners.add(find_owners(root, {entry.path: None for entry in tree.entries if entry.source is not None}))
+    return set(notes)
 
 
 def _add_python_names(by_path: dict[str, Entry]) -> None:
@@ -191,15 +230,22 @@ def _add_boot(prefix: Path, files: set[str], by_path: dict[str, Entry]) -> boot.
     return found
 
 
-def _classify(entry: Entry, owners: Owners, booted: boot.Boot | None) -> None:
+def _files(by_path: Mapping[str, Entry]) -> set[str]:
+    return {path for path, entry in by_path.items() if entry.source is not None}
+
+
+def _classify(entry: Entry, owners: Owners, booted: boot.Boot | None, files: set[str]) -> None:
     if entry.source is not None:
         rule_for(entry, owners)
+        if entry.rule == "pyc" and "__pycache__/" not in entry.path and source_of(entry.path) not in files:
+            entry.rule = ""  # a module that is delivered without its source
     if booted is not None and booted.files and (entry.path in booted.files or _UNPACKER.match(entry.path)):
         entry.group = _BOOT
     elif entry.path.startswith(_DATA_DIRECTORY):
         entry.group = _DATA
-    elif entry.rule == "record":
-        entry.group = _RECORDS
+    elif entry.rule in _LATE:
+        # A group for each, so that one which changes moves no boundary of another one.
+        entry.group = (_RECORDS[0], entry.path)
     elif entry.group != _META:
         group = owners.groups.get(entry.path)
         if group is None and entry.rule == "pyc":

@@ -14,7 +14,7 @@ from poncho.pack.search import holds
 
 # CPython 3.7's first magic number with a field of flags; above 20000 are Python 2's.
 _FLAGS_SINCE, _PYTHON_2 = 3390, 20000
-_UNCHECKED = 1
+_UNCHECKED, _CHECKED = 1, 3
 _SHORT = b"zZ"
 _LONG = b"aAutsi"
 
@@ -38,6 +38,10 @@ def portable(
         # _imp.source_hash is importlib.util.source_hash with the magic number of the file's own Python.
         source_hash = _imp.source_hash(int.from_bytes(data[:4], "little"), source)
         data = data[:4] + _UNCHECKED.to_bytes(4, "little") + source_hash + data[16:]
+    elif flags == _CHECKED:
+        if data[8:16] != _imp.source_hash(int.from_bytes(data[:4], "little"), source):
+            return None
+        data = data[:4] + _UNCHECKED.to_bytes(4, "little") + data[8:]
     relative = source_path.encode("utf-8", "surrogateescape")
     for needle in needles:
         if needle in data:

@@ -21,6 +21,16 @@ class Source:
 
     def read(self, offset: int, size: int) -> bytes:
         """Return ``size`` bytes at ``offset``, fewer only at the end. Raises BuildError when it cannot be read."""
+        cut = self._entry.cut
+        if cut is None:
+            return self._read(offset, size)
+        data = self._read(offset, max(0, min(size, cut.end - offset)))
+        if offset < len(cut.head):
+            data = cut.head[offset : offset + size] + data[len(cut.head) - offset :]
+        beyond = max(0, offset - cut.end)
+        return data + cut.tail[beyond : max(beyond, offset + size - cut.end)]
+
+    def _read(self, offset: int, size: int) -> bytes:
         try:
             data = os.pread(self._fd, size, offset)
             while data and len(data) < size:
@@ -44,6 +54,15 @@ class Source:
 
 def read_whole(entry: Entry) -> bytes:
     """Return a file's content. Raises BuildError when it cannot be read or has changed its size."""
+    if entry.cut is not None:
+        source = Source(entry)
+        try:
+            data = source.read(0, entry.size)
+        finally:
+            source.close()
+        if len(data) != entry.size:
+            raise changed_meanwhile(entry)
+        return data
     fd = _open(entry)
     try:
         data = os.read(fd, entry.size + 1)
@@ -81,9 +100,12 @@ def source_for(entry: Entry, last: tuple[str, bytes, int]) -> tuple[bytes, int] 
         return None
     if last[0] == path:
         return last[1:]
-    if entry.source is None or not entry.source.endswith(entry.path):
+    if entry.compiled_from is not None:
+        name = entry.compiled_from
+    elif entry.source is not None and entry.source.endswith(entry.path):
+        name = entry.source[: -len(entry.path)] + path
+    else:
         return None
-    name = entry.source[: -len(entry.path)] + path
     try:
         with open(name, "rb") as stream:
             return stream.read(), int(os.fstat(stream.fileno()).st_mtime)

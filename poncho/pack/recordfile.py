@@ -1,18 +1,40 @@
-"""Keep pip's RECORD files true: what was rewritten has another hash, what was left out has no line."""
+"""Keep pip's RECORD and conda's records true: what was rewritten has another hash, what was left out has no line."""
 
 from __future__ import annotations
 
 import base64
 import csv
 import io
+import json
 import posixpath
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from poncho.pack.model import Member
+from poncho.pack.pyc import source_of
 
 
-def update(data: bytes, path: str, changed: Mapping[str, tuple[str, int]], dropped: Collection[str]) -> bytes:
+def compiled_files(members: Iterable[Member]) -> dict[str, list[str]]:
+    """Return the ``.pyc`` members by the path of the source that they belong to."""
+    found: dict[str, list[str]] = {}
+    for member in members:
+        source = source_of(member.path)
+        if source is not None:
+            found.setdefault(source, []).append(member.path)
+    return found
+
+
+def update(
+    data: bytes,
+    path: str,
+    changed: Mapping[str, tuple[str, int]],
+    dropped: Collection[str],
+    compiled: Mapping[str, Sequence[str]],
+) -> bytes:
     """Return the RECORD at ``path`` with the hashes and sizes of ``changed`` files and without ``dropped`` ones.
 
-    ``changed`` maps a path relative to the prefix to (sha256 in hexadecimal, size). The format is PyPA's "Recording
+    ``changed`` maps a path relative to the prefix to (sha256 in hexadecimal, size); ``compiled`` a source to its
+    ``.pyc`` files, which get lines of their own (without a hash, as pip writes them). The format is PyPA's "Recording
     installed projects": path, ``sha256=`` and the digest in URL-safe base64 without padding, size.
     """
     site = posixpath.dirname(posixpath.dirname(path))
@@ -20,11 +42,9 @@ def update(data: bytes, path: str, changed: Mapping[str, tuple[str, int]], dropp
     lines = text.splitlines(keepends=True)
     touched = False
     kept: list[str] = []
-    for line in lines:
-        name = next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0]
-        where = f"{site}/{name}"
-        if ".." in name:
-            where = posixpath.normpath(where)
+    places = [_place(site, line) for line in lines]
+    listed = {where for _, where in places}
+    for line, (name, where) in zip(lines, places, strict=True):
         if where in dropped:
             touched = True
         elif where in changed and not line.rstrip().endswith(",,"):
@@ -32,11 +52,68 @@ def update(data: bytes, path: str, changed: Mapping[str, tuple[str, int]], dropp
             kept.append(_row(name, *changed[where]))
         else:
             kept.append(line)
+        more = [pyc for pyc in compiled.get(where, ()) if pyc not in listed]
+        if more:
+            touched = True
+            kept[-1:] = [kept[-1].rstrip("\r\n") + "\n"]
+            kept += [_line(posixpath.relpath(pyc, site), "", "") for pyc in sorted(more)]
     return "".join(kept).encode("utf-8", "surrogateescape") if touched else data
+
+
+def update_conda(data: bytes, members: Mapping[str, Member], compiled: Mapping[str, Sequence[str]]) -> bytes:
+    """Return a scrubbed conda-meta record that says what is in the package: its files that are there, ``.pyc`` included.
+
+    Hashes are those of the packed bytes; a file that depends on where the environment lies has none. ``pyc_file`` is
+    conda's own word for what was compiled after an installation.
+    """
+    record = json.loads(data)
+    if not record:
+        return data
+    files = [str(file) for file in record.get("files") or ()]
+    paths_data = record.get("paths_data")
+    paths = [item for item in (paths_data.get("paths") or () if isinstance(paths_data, dict) else ()) if _is_path(item)]
+    owned = {*files, *(str(item["_path"]) for item in paths)}
+    added = sorted(pyc for file in owned if file in members for pyc in compiled.get(file, ()) if pyc not in owned)
+    directories = {str(item["_path"]) for item in paths if item.get("path_type") == "directory"}
+    if "files" in record:
+        record["files"] = [file for file in files if file in members or file in directories] + added
+    if paths:
+        kept = [_true_path(item, members) for item in paths if item["_path"] in members or item["_path"] in directories]
+        kept += [{"_path": pyc, "path_type": "pyc_file"} for pyc in added]
+        record["paths_data"] = {**paths_data, "paths": kept}
+    return (json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def _is_path(item: object) -> bool:
+    return isinstance(item, dict) and "_path" in item
+
+
+def _true_path(item: Mapping[str, Any], members: Mapping[str, Member]) -> dict[str, Any]:
+    made = dict(item)
+    member = members.get(str(item["_path"]))
+    if member is None or not member.sha256:
+        return made
+    if member.text is not None or member.slots:
+        made.pop("sha256_in_prefix", None)
+        made.pop("size_in_bytes", None)
+    elif made.get("path_type") != "pyc_file":
+        made["sha256_in_prefix"], made["size_in_bytes"] = member.sha256, member.size
+    return made
+
+
+def _place(site: str, line: str) -> tuple[str, str]:
+    """Return the name in a line of RECORD, and the path in the prefix that it means."""
+    name = next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0]
+    where = f"{site}/{name}"
+    return name, posixpath.normpath(where) if ".." in name else where
 
 
 def _row(name: str, sha256: str, size: int) -> str:
     digest = base64.urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b"=").decode()
+    return _line(name, f"sha256={digest}", size)
+
+
+def _line(*fields: object) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow([name, f"sha256={digest}", size])
+    csv.writer(buffer, lineterminator="\n").writerow(fields)
     return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from poncho.pack.model import Entry, Findings, Slot
 from poncho.pack.owners import Owners
 
 _HEAD = 8192
+# Not the distributions that others carry inside themselves (setuptools/_vendor): their RECORD is a file like any other.
+_INSTALLED = re.compile(r"/(?:site|dist)-packages/[^/]+\.dist-info\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,6 @@ class Transformer:
             script = shebang.relocatable(data, interpreter) if interpreter else None
             if script is not None:
                 return self._plain(entry, script, findings, changed=True)
-        elif entry.rule == "conda-meta":
-            return self._plain(entry, scrub.conda_record(data), findings, changed=True)
         elif entry.rule == "direct-url":
             made = data if search.holds(data, self.needles) else scrub.direct_url(data)
             return self._plain(entry, made, findings, changed=made != data) if made is not None else None
@@ -136,7 +137,7 @@ def rule_for(entry: Entry, owners: Owners) -> None:
         entry.rule = "conda-meta"
     elif name == "direct_url.json":
         entry.rule = "direct-url"
-    elif name == "RECORD" and directory.endswith(".dist-info"):
+    elif name == "RECORD" and _INSTALLED.search(directory):
         entry.rule = "record"
     elif name == ".gitmodules" or ("/.git/" in f"/{path}" and "/.git/objects/" not in f"/{path}"):
         entry.rule = "git"

@@ -225,7 +225,7 @@ class Writer:
             sha256=hashlib.sha256(content.data).hexdigest(),
             text=content.data if content.text else None,
             slots=content.slots,
-            changed=content.changed,
+            changed=content.changed or entry.cut is not None,
         )
         looked.items.append(_Item(entry.group, self._head(entry, len(content.data)), content.data, member))
 
@@ -235,7 +235,7 @@ class Writer:
     def _large(self, entry: Entry) -> None:
         """Pack a large file: streamed when its content stays as it is, else from memory."""
         looked = _Looked(read=entry.size)
-        source = None if entry.source is None else Source(entry)
+        source = None if entry.source is None or entry.data is not None else Source(entry)
         if source is not None and not self._transformer.must_load(entry, source.read, looked.findings):
             self.findings.merge(looked.findings)
             self._close_chunk()
@@ -287,7 +287,8 @@ class Writer:
                     packed.leaks = entry.path
                 if last:
                     source.close()
-                    packed.member = Member(entry.path, entry.mode, size=entry.size, sha256=source.hash.hexdigest())
+                    digest, changed = source.hash.hexdigest(), entry.cut is not None
+                    packed.member = Member(entry.path, entry.mode, size=entry.size, sha256=digest, changed=changed)
                 return packed
 
             before = hashed

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from poncho._types import Event, Reporter, silent
+from poncho.engine.git_credentials import take_git_credentials
 from poncho.engine.pip_tools import clean_environment, pip_command, run_tool, uv_command
 from poncho.errors import BuildError, FetchError, PonchoError, ResolveError
 from poncho.lock.model import LockedPip
@@ -52,7 +54,8 @@ def resolve_pip(
     FetchError when an index cannot be read, BuildError when there is neither uv nor pip.
     """
     environ = os.environ if environ is None else environ
-    lines = [requirement_line(text, root or Path.cwd()) for text in requirements]
+    credentials = take_git_credentials([requirement_line(text, root or Path.cwd()) for text in requirements], environ)
+    lines, environ = list(credentials.lines), {**environ, **credentials.variables}
     if not lines:
         return ()
     installed = installed_distributions(python, environ)
@@ -68,6 +71,7 @@ def resolve_pip(
             found = resolve_with_pip(pip, lines, keep, offline=offline, cache=cache, environ=environ)
     except _FAILED as error:
         raise explain(error, keep) from error
+    found = [replace(one, requirement=credentials.restored(one.requirement)) for one in found]
     locked = tuple(sorted(found, key=lambda one: canonicalize_name(one.name)))
     reporter(Event("done", "pip", f"{len(locked)} pip packages chosen", done=len(locked), unit="packages"))
     return locked

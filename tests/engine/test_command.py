@@ -77,13 +77,24 @@ def test_a_solve_asks_for_exactly_our_channels_and_none_of_the_users_settings(co
     assert {"--dry-run", "--override-channels", "--strict-channel-priority", "--no-default-packages", "--no-pin"} <= {
         *argv
     }
-    assert [argv[place + 1] for place, word in enumerate(argv) if word == "--channel"] == [CHANNEL, "second"]
+    assert [argv[place + 1] for place, word in enumerate(argv) if word == "--channel"] == ["poncho-0", "second"]
     assert argv[-1] == "ladder"
     assert env["CONDA_SUBDIR"] == "linux-64"
     assert env["CONDA_OVERRIDE_GLIBC"] == "2.17"
     assert env["CONDA_OVERRIDE_CUDA"] == "12.4"
     assert env["CONDA_ALWAYS_SOFTLINK"] == "false"
     assert not {"CONDA_CHANNELS", "CONDA_PINNED_PACKAGES", "PYTHONPATH"} & env.keys()
+
+
+def test_credentials_of_a_channel_are_in_a_private_file_and_in_no_argument(conda, tmp_path):
+    conda.answer("solve", recorded.LINKED)
+    own = tmp_path / "condarc"
+    own.write_text("ssl_verify: /etc/ca.pem\n")
+    solve(CommandEngine(conda.path, BuilderCache(tmp_path / "cache"), {**os.environ, "CONDARC": str(own)}), "ladder")
+    [call] = conda.calls
+    assert "hunter2" not in json.dumps(call)
+    assert call["env"]["CONDARC"] != str(own)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
 
 
 def test_a_constraint_is_added_when_its_package_turns_up(engine, conda):
@@ -99,8 +110,11 @@ def test_micromamba_gets_its_own_options(tmp_path):
     micromamba.answer("solve", recorded.LINKED)
     solve(CommandEngine(micromamba.path, BuilderCache(tmp_path / "cache")), "ladder")
     [call] = micromamba.calls
-    assert "--no-rc" in call["argv"]
+    assert "--rc-file" in call["argv"], "the first channel's URL holds a password, which arguments would show"
     assert "--no-default-packages" not in call["argv"]
+    request = SolveRequest(("plain",), ("ladder",), "linux-64")
+    CommandEngine(micromamba.path, BuilderCache(tmp_path / "cache")).solve(request, reporter=lambda event: None)
+    assert "--no-rc" in micromamba.calls[-1]["argv"]
     assert call["env"]["MAMBA_ROOT_PREFIX"].startswith(str(tmp_path / "cache"))
 
 

@@ -66,13 +66,6 @@ def test_damaged_metadata_is_passed_over(site: Path, tmp_path: Path) -> None:
     assert editable_distributions(tmp_path / "env") == ()
 
 
-def test_a_virtual_environment_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\n")
-    with pytest.raises(BuildError, match="virtual environment") as caught:
-        check_prefix(tmp_path)
-    assert "requirements.txt" in (caught.value.hint or "")
-
-
 @pytest.mark.parametrize("path", ["", "missing", "file"])
 def test_what_is_no_conda_environment_is_refused(path: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")

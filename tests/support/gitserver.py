@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit
 
 _IDENTITY = {
@@ -116,6 +117,10 @@ class GitServer:
         self._server.owner = self  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
+    def use_tls(self, context: Any) -> None:
+        """Speak https with this ``ssl.SSLContext``; call it before the block begins."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
     def __enter__(self) -> GitServer:
         self._thread.start()
         return self
@@ -197,6 +202,7 @@ class _Backend(BaseHTTPRequestHandler):
         for name, value in fields:
             if name.lower() != "status":
                 self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +19,17 @@ from urllib.parse import unquote, urlsplit
 class FileServer:
     """Serve ``root`` below ``url``.
 
-    ``basic`` is ``(user, password)``, ``token`` the token of ``/t/TOKEN/`` URLs; without the right ones the answer is
-    401. ``faults`` maps an end of a path to the status to answer instead, ``redirects`` a path to a URL.
+    ``basic`` is ``(user, password)``, ``token`` the token of ``/t/TOKEN/`` URLs, ``bearer`` that of an Authorization
+    header; without the right ones the answer is 401. ``tls`` makes it speak https. A directory is answered with its
+    ``index.html``. ``faults`` maps an end of a path to the status to answer instead, ``redirects`` a path to a URL.
     ``requests`` is what was asked: method and path.
     """
 
     root: Path
     basic: tuple[str, str] | None = None
     token: str | None = None
+    bearer: str | None = None
+    tls: ssl.SSLContext | None = None
     faults: dict[str, int] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -34,13 +38,13 @@ class FileServer:
     @property
     def url(self) -> str:
         """Return the URL without credentials."""
-        return f"http://{self.address}"
+        return f"{'https' if self.tls else 'http'}://{self.address}"
 
     @property
     def url_with_credentials(self) -> str:
         """Return the URL with the user and password, or the token, inside."""
         if self.basic:
-            return f"http://{self.basic[0]}:{self.basic[1]}@{self.address}"
+            return self.url.replace("://", f"://{self.basic[0]}:{self.basic[1]}@")
         return f"{self.url}/t/{self.token}" if self.token else self.url
 
     @property
@@ -65,6 +69,8 @@ def serve(server: FileServer) -> Iterator[FileServer]:
         config = server
 
     http = _Server(("127.0.0.1", 0), Handler)
+    if server.tls is not None:
+        http.socket = server.tls.wrap_socket(http.socket, server_side=True)
     server.address = f"127.0.0.1:{http.server_address[1]}"
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -103,6 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             path = path.removeprefix(f"/t/{self.config.token}")
         parts = [part for part in path.split("/") if part]
         target = self.config.root.joinpath(*parts)
+        if target.is_dir():
+            target /= "index.html"
         if ".." in parts or not target.is_file():
             return self._refuse(404)
         return self._send(target)
@@ -111,6 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.config.basic:
             expected = base64.b64encode(":".join(self.config.basic).encode()).decode()
             return self.headers.get("Authorization") == f"Basic {expected}"
+        if self.config.bearer:
+            return self.headers.get("Authorization") == f"Bearer {self.config.bearer}"
         if self.config.token:
             return urlsplit(self.path).path.startswith(f"/t/{self.config.token}/")
         return True
@@ -131,9 +141,8 @@ class _Handler(BaseHTTPRequestHandler):
             start, status = int(asked[1]), 206
             end = min(int(asked[2]) + 1, end) if asked[2] else end
             validators["Content-Range"] = f"bytes {start}-{end - 1}/{state.st_size}"
-        self._head(
-            status, {**validators, "Content-Type": "application/octet-stream", "Content-Length": str(end - start)}
-        )
+        kind = "text/html" if target.suffix == ".html" else "application/octet-stream"
+        self._head(status, {**validators, "Content-Type": kind, "Content-Length": str(end - start)})
         if self.command == "GET":
             with target.open("rb") as stream:
                 stream.seek(start)
