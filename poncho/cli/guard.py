@@ -54,7 +54,8 @@ def run(parser: ArgumentParser, command: Command, argv: Sequence[str] | None) ->
         return status
     except PonchoError as error:
         _show(parser.prog, error, arguments)
-        return error.exit_code
+        # A command whose status 1 is an answer says what stands for an error.
+        return getattr(arguments, "trouble", None) or error.exit_code
     except _Interrupted as interrupted:
         return _say_interrupted(parser.prog, interrupted.number)
     except KeyboardInterrupt:

@@ -91,8 +91,8 @@ def loads(text: str, *, source: str | None = None) -> Lock:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise SpecError(f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}", source=source) from error
-    except RecursionError as error:
-        raise SpecError("not a lock: nested too deeply", source=source) from error
+    except (RecursionError, ValueError) as error:  # the latter: a number of more digits than Python reads
+        raise SpecError("not a lock: nested too deeply, or with a number that is too long", source=source) from error
     root = Reader(value, "", source).object()
     if value.get("poncho_lock") != FORMAT:
         root.fail(

@@ -16,6 +16,7 @@ from poncho.pack import activation, layout, manifest, recordfile, relocation, sc
 from poncho.pack.compress import compressor
 from poncho.pack.layout import Format
 from poncho.pack.model import Entry, Findings, Member, Overlay, PackedPackage, PackOptions, Trimmed
+from poncho.pack.ownership import OWNERS, ownership
 from poncho.pack.plan import Plan, added_members, check_variables, made_entry, make_plan
 from poncho.pack.reading import read_whole
 from poncho.pack.transform import Transformer, without_credentials
@@ -103,6 +104,8 @@ def _write(
     if record:
         added = [*added, made_entry("poncho/relocation", record)]
         added += [made_entry(path, member.text or b"", mode=member.mode) for path, member in templates]
+    members = [*(member.path for member in writer.members), *(entry.path for entry in added)]
+    added = [*added, made_entry(OWNERS, ownership(members, plan.owners, ours))]
     writer.add(sorted(added, key=lambda entry: entry.path))
     value: dict[str, Any] = manifest.manifest(
         python=plan.boot.version if plan.boot else None,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from poncho.pack.editable import normalise
+
+Read = Callable[[str], bytes]
 
 _PACKAGES = 1
 _METADATA = (".dist-info/METADATA", ".egg-info/PKG-INFO")
@@ -56,29 +57,35 @@ class Owners:
 
 def find_owners(prefix: Path, files: Mapping[str, object]) -> Owners:
     """Read conda-meta and every RECORD among ``files`` (relative to the prefix). What is unreadable owns nothing."""
+    return owners_among(files, lambda path: (prefix / path).read_bytes())
+
+
+def owners_among(files: Mapping[str, object], read: Read) -> Owners:
+    """Do so wherever the files are; ``read`` gives the content of one by its path, or raises OSError."""
     owners = Owners()
     for path in sorted(path for path in files if path.startswith("conda-meta/") and path.endswith(".json")):
-        _conda(prefix, path, owners)
+        _conda(read, path, owners)
     for path in sorted(path for path in files if path.endswith(_METADATA)):
         directory, name = posixpath.split(path)
-        _distribution(prefix, directory, name, files, owners)
+        _distribution(read, directory, name, files, owners)
     owners.packages.sort(key=lambda package: (package.kind, package.name, package.version))
     return owners
 
 
-def _conda(prefix: Path, path: str, owners: Owners) -> None:
+def _conda(read: Read, path: str, owners: Owners) -> None:
     try:
-        record: Any = json.loads((prefix / path).read_bytes())
+        record: Any = json.loads(read(path))
         name, version, build = str(record["name"]), str(record["version"]), str(record.get("build", ""))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        name.encode()
+        files, data = _list(record.get("files")), record.get("paths_data")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return
     group = (_PACKAGES, f"{name} conda")
     owners.packages.append(Installed(name, version, build, "conda"))
     owners.groups[path] = group
-    for file in record.get("files") or ():
+    for file in files:
         owners.groups[str(file)] = group
-    data = record.get("paths_data")
-    for item in (data.get("paths") or ()) if isinstance(data, dict) else ():
+    for item in _list(data.get("paths")) if isinstance(data, dict) else ():
         if not isinstance(item, dict):
             continue
         file = str(item.get("_path", ""))
@@ -86,20 +93,24 @@ def _conda(prefix: Path, path: str, owners: Owners) -> None:
         placeholder = item.get("prefix_placeholder")
         if isinstance(placeholder, str) and placeholder:
             if item.get("file_mode") == "binary":
-                owners.placeholders[file] = len(os.fsencode(placeholder))
+                owners.placeholders[file] = len(placeholder.encode("utf-8", "surrogatepass"))
             else:
                 owners.texts.add(file)
 
 
-def _distribution(prefix: Path, directory: str, metadata: str, files: Mapping[str, object], owners: Owners) -> None:
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _distribution(read: Read, directory: str, metadata: str, files: Mapping[str, object], owners: Owners) -> None:
     if f"{directory}/{metadata}" in owners.groups:
         return  # a conda package brought it
-    name, version = _name_and_version(prefix / directory / metadata)
+    name, version = _name_and_version(read, f"{directory}/{metadata}")
     if not name:
         name = posixpath.basename(directory).split("-", 1)[0]
     group = (_PACKAGES, f"{normalise(name)} pip")
     owners.packages.append(Installed(name, version, "", "pip"))
-    listed = [path for path in record_paths(prefix, directory) if path in files]
+    listed = [path for path in record_paths(read, directory) if path in files]
     owners.distributions[directory] = listed
     for path in listed:
         owners.groups.setdefault(path, group)
@@ -107,11 +118,10 @@ def _distribution(prefix: Path, directory: str, metadata: str, files: Mapping[st
         owners.groups.setdefault(path, group)
 
 
-def _name_and_version(path: Path) -> tuple[str, str]:
+def _name_and_version(read: Read, path: str) -> tuple[str, str]:
     found = {"name": "", "version": ""}
     try:
-        with path.open("rb") as stream:
-            head = stream.read(4096)
+        head = read(path)[:4096]
     except OSError:
         return "", ""
     for line in head.decode("utf-8", "replace").splitlines():
@@ -123,15 +133,22 @@ def _name_and_version(path: Path) -> tuple[str, str]:
     return found["name"], found["version"]
 
 
-def record_paths(prefix: Path, directory: str) -> Iterator[str]:
+def record_paths(read: Read, directory: str) -> Iterator[str]:
     """Yield the files that a dist-info directory's RECORD lists, relative to the prefix."""
     try:
-        text = (prefix / directory / "RECORD").read_text("utf-8", "surrogateescape")
+        text = read(f"{directory}/RECORD").decode("utf-8", "surrogateescape")
     except OSError:
         return
     site = posixpath.dirname(directory)
     for line in text.splitlines():
-        name = next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0]
+        name = _first_field(line) if line.startswith('"') else line.partition(",")[0]
         if name and not name.startswith("/"):
             path = f"{site}/{name}"
             yield posixpath.normpath(path) if ".." in name or "//" in name else path
+
+
+def _first_field(line: str) -> str:
+    try:
+        return next(csv.reader([line]), [""])[0]
+    except csv.Error:
+        return ""

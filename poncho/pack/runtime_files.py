@@ -18,6 +18,14 @@ def runtime_file(name: str) -> bytes:
         raise _incomplete(f"poncho/runtime/{name}") from error
 
 
+def runtime_path(name: str) -> Path:
+    """Return where one of ``poncho/runtime``'s files lies. Raises BuildError when the installation lacks it."""
+    path = Path(__file__).resolve().parents[1] / "runtime" / name
+    if not path.is_file():
+        raise _incomplete(f"poncho/runtime/{name}")
+    return path
+
+
 def runner_path() -> Path:
     """Return the runner: beside the other run-time files where PONCHO is installed, in ``bin/`` of a checkout.
 

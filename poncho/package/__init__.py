@@ -14,17 +14,19 @@ from typing import Any, BinaryIO
 from poncho.errors import PackageError
 from poncho.pack import manifest as names
 from poncho.pack.layout import Facts
+from poncho.pack.ownership import OWNERS
 from poncho.pack.runtime_files import runner_path
 from poncho.package.archive import ChunkStream, ForeignStream, Index, Stream, chunk_data, damaged, open_file, read_index
 from poncho.package.contents import Item, parse
 from poncho.package.guard import Guard
+from poncho.package.reading import foreign_guard, open_members, read_members
 from poncho.package.tarstream import TarReader
 from poncho.package.verify import Verified, verify
 
 __all__ = ["Item", "Package", "Verified", "open_package", "verify"]
 
 _SPEC, _LOCK = "conda_spec.yml", "poncho/lock.json"
-_WANTED = frozenset({_SPEC, _LOCK, names.MANIFEST, names.CONTENTS})
+_WANTED = frozenset({_SPEC, _LOCK, names.MANIFEST, names.CONTENTS, OWNERS})
 _LIMIT = 64 << 20
 
 
@@ -54,17 +56,28 @@ class Package:
         """Return the lock: exactly what was installed, as JSON text."""
         return self._text(_LOCK)
 
-    def contents(self) -> Iterator[Item]:
-        """Yield what is inside; other people's archives are read through for that, and have no sha256.
+    @property
+    def owners_text(self) -> bytes | None:
+        """Return the content of ``poncho/owners``: who brought each member (``package.owners`` reads it)."""
+        return self._texts.get(OWNERS)
 
+    @property
+    def contents_text(self) -> bytes | None:
+        """Return ``poncho/contents``, None in other people's archives."""
+        return self._texts.get(names.CONTENTS) if self.is_poncho else None
+
+    def contents(self) -> Iterator[Item]:
+        """Yield what is inside, ``poncho/contents`` left out.
+
+        Other people's archives are read through for that, and have no sha256.
         Raises PackageError for an archive that is damaged or hostile.
         """
         listed = self._texts.get(names.CONTENTS)
         if listed is not None:
             yield from parse(listed)
             return
-        with open_file(self.path) as stream:
-            yield from _list(ForeignStream(self.path, stream))
+        with open_members(self.path) as opened:
+            yield from read_members(opened, wanted=lambda name: False, hashed=False).items.values()
 
     def command(self, argv: Sequence[str], *, unpack_to: Path | None = None) -> list[str]:
         """Return the argument list that runs ``argv`` in this package, for ``subprocess`` or a batch system.
@@ -93,9 +106,10 @@ def open_package(path: Path | str) -> Package:
     with open_file(path) as stream:
         index = read_index(path, stream)
         if index is not None:
-            kept = _wanted(ChunkStream(chunk_data(path, stream, index, index.footer.meta_chunk)), strict=True)
+            kept = _wanted(ChunkStream(chunk_data(path, stream, index, index.footer.meta_chunk)))
             return _ours(path, kept, index)
-        kept = _wanted(ForeignStream(path, stream), strict=False)
+        guard = foreign_guard(stream)
+        kept = _wanted(ForeignStream(path, stream), guard)
         if names.MANIFEST in kept and names.CONTENTS in kept:
             return _ours(path, kept, None)
         return Package(path, _sha256(stream), MappingProxyType({}), False, _texts=MappingProxyType(kept))
@@ -109,7 +123,7 @@ def _ours(path: Path, kept: Mapping[str, bytes], index: Index | None) -> Package
         raise damaged(path, "its content has another digest than its header says")
     try:
         value = json.loads(kept[names.MANIFEST])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(path, "its manifest") from error
     if not isinstance(value, dict) or value.get("format") != 1:
         raise PackageError(f"{path}: a package of another format", hint="use a newer PONCHO")
@@ -117,31 +131,18 @@ def _ours(path: Path, kept: Mapping[str, bytes], index: Index | None) -> Package
     return Package(path, digest, MappingProxyType(value), True, facts, MappingProxyType(dict(kept)))
 
 
-def _wanted(stream: Stream, *, strict: bool) -> dict[str, bytes]:
+def _wanted(stream: Stream, guard: Guard | None = None) -> dict[str, bytes]:
     """Read through a stream and keep the members that describe the package."""
     kept: dict[str, bytes] = {}
-    reader = TarReader(stream, strict=strict)
+    reader = TarReader(stream, strict=guard is None)
     for member in reader:
-        name = member.path.removeprefix("./")
+        name = member.path if guard is None else os.fsdecode(guard.check(member))
         if name not in _WANTED or member.kind != "file":
             continue
         if member.size > _LIMIT:
             raise PackageError(f"{name}: too large to be one of PONCHO's files", hint="do not use this file")
         kept[name] = b"".join(reader.content())
     return kept
-
-
-def _list(stream: Stream) -> Iterator[Item]:
-    guard = Guard()
-    for member in TarReader(stream, strict=False):
-        path = os.fsdecode(guard.check(member))
-        if member.kind == "link":
-            yield Item(path, "link", target=os.fsdecode(member.link))
-        elif member.kind == "directory":
-            if path:
-                yield Item(path, "directory")
-        else:
-            yield Item(path, "file", mode=member.mode & 0o777, size=member.size)
 
 
 def _sha256(stream: BinaryIO) -> str:

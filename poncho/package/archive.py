@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import io
 import lzma
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 import zstandard
-from isal import isal_zlib
+from isal import igzip, isal_zlib
 
 from poncho.errors import PackageError
 from poncho.pack import layout
@@ -28,8 +28,17 @@ _COPY_AGAIN = "copy the package again, or build it again"
 
 
 class Stream(Protocol):
-    """Bytes of tar, from the beginning; ``read`` gives fewer than asked for only at the end."""
+    """Bytes of tar, from the beginning; ``read`` gives fewer than asked for only at the end.
 
+    ``skip`` passes over bytes without reading them, or returns False where they have to be read.
+    """
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def skip(self, size: int, /) -> bool: ...
+
+
+class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
@@ -182,6 +191,15 @@ def _inflate(path: Path, form: Format, data: bytes, size: int) -> bytes:
     return result
 
 
+def ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the pieces, each made by a thread while the one before is worked on: decompression needs no GIL."""
+    with ThreadPoolExecutor(1, thread_name_prefix="poncho-read") as pool:
+        coming = pool.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = pool.submit(next, pieces, None)
+            yield piece
+
+
 class ChunkStream:
     """A stream over pieces of bytes."""
 
@@ -205,18 +223,23 @@ class ChunkStream:
             parts.append(part)
         return b"".join(parts)
 
+    def skip(self, size: int, /) -> bool:
+        """Return False: each piece is checked by decompressing it."""
+        return False
+
 
 class ForeignStream:
     """A stream over a tar that others made, whatever compresses it; errors of the decompressor become PackageError."""
 
     def __init__(self, path: Path, stream: BinaryIO) -> None:
         self._path = path
+        self._file = stream
         stream.seek(0)
         head = stream.read(8)
         stream.seek(0)
-        self._stream: Stream
+        self._stream: _Readable
         if head[:2] == b"\x1f\x8b":
-            self._stream = gzip.GzipFile(fileobj=stream)
+            self._stream = igzip.IGzipFile(fileobj=stream)  # type: ignore[no-untyped-call]
         elif head[:4] == b"\x28\xb5\x2f\xfd":
             self._stream = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
                 stream, read_across_frames=True
@@ -229,6 +252,13 @@ class ForeignStream:
             self._stream = stream
         self.is_compressed = self._stream is not stream
 
+    def skip(self, size: int, /) -> bool:
+        """Pass over bytes of a tar that is not compressed; one that ends too early is found by the next ``read``."""
+        if self.is_compressed:
+            return False
+        self._file.seek(size, io.SEEK_CUR)
+        return True
+
     def read(self, size: int, /) -> bytes:
         """Return ``size`` bytes, fewer only at the end."""
         parts = []
@@ -239,6 +269,6 @@ class ForeignStream:
                     break
                 parts.append(part)
                 size -= len(part)
-        except (EOFError, OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError, ValueError) as error:
+        except (EOFError, OSError, zlib.error, _ISAL_ERROR, lzma.LZMAError, zstandard.ZstdError, ValueError) as error:
             raise truncated(self._path) from error
         return b"".join(parts)

@@ -25,24 +25,28 @@ class Item:
 
 def parse(data: bytes) -> Iterator[Item]:
     """Yield the items of a ``poncho/contents`` file. Raises PackageError for a line that is none."""
-    for line in data.split(b"\n")[:-1]:
-        match line.split(b"\t"):
-            case [b"link", target, path]:
-                yield Item(_text(path), "link", target=_text(target))
-            case [b"directory", path]:
-                yield Item(_text(path), "directory")
-            case [sha256, mode, size, path] if len(sha256) == 64 and mode.isdigit() and size.isdigit():
-                yield Item(_text(path), "file", sha256.decode("ascii", "replace"), _octal(mode), int(size))
+    # Decoded as a whole: there are tens of thousands of lines, and hardly one holds an escape.
+    for line in os.fsdecode(data).split("\n")[:-1]:
+        fields = line.split("\t")
+        if "\\" in line:
+            fields = [os.fsdecode(unescape(os.fsencode(field))) for field in fields]
+        match fields:
+            case ["link", target, path]:
+                yield Item(path, "link", target=target)
+            case ["directory", path]:
+                yield Item(path, "directory")
+            case [sha256, mode, size, path] if len(sha256) == 64 and _is_number(mode) and _is_number(size):
+                try:
+                    yield Item(path, "file", sha256, int(mode, 8), int(size))
+                except ValueError:
+                    raise _damaged() from None
             case _:
-                raise PackageError("the package's list of contents is damaged", hint="copy the package again")
+                raise _damaged()
 
 
-def _text(field: bytes) -> str:
-    return os.fsdecode(unescape(field))
+def _is_number(field: str) -> bool:
+    return field.isdigit() and field.isascii() and len(field) <= 18
 
 
-def _octal(field: bytes) -> int:
-    try:
-        return int(field, 8)
-    except ValueError:
-        raise PackageError("the package's list of contents is damaged", hint="copy the package again") from None
+def _damaged() -> PackageError:
+    return PackageError("the package's list of contents is damaged", hint="copy the package again")

@@ -11,11 +11,14 @@ _SPECIAL_BITS = 0o7000
 class Guard:
     """Judge members one after the other; remembers names, so that none comes twice or below a link.
 
-    ``files`` and ``total`` are the most that may come (None: no limit known). A name is judged lexically: no member's
-    parent can be a link, so names mean what they say.
+    ``files`` and ``total`` are the most that may come (None: no limit known), ``claims`` words for what that stands on.
+    A name is judged lexically: no member's parent can be a link, so names mean what they say.
     """
 
-    def __init__(self, *, files: int | None = None, total: int | None = None) -> None:
+    def __init__(
+        self, *, files: int | None = None, total: int | None = None, claims: tuple[str, str] = ("it says", "it says")
+    ) -> None:
+        self._claims = claims
         self._files = files
         self._total = total
         self._leaves: set[bytes] = set()
@@ -79,11 +82,11 @@ class Guard:
         if self._files is not None and member.kind == "file":
             self._files -= 1
             if self._files < 0:
-                raise PackageError("the archive holds more files than it says", hint="do not use this file")
+                raise PackageError(f"the archive holds more files than {self._claims[0]}", hint="do not use this file")
         if self._total is not None:
             self._total -= member.size
             if self._total < 0:
-                raise PackageError("the archive holds more bytes than it says", hint="do not use this file")
+                raise PackageError(f"the archive holds more bytes than {self._claims[1]}", hint="do not use this file")
 
 
 def check_target(member: TarMember, name: bytes) -> None:

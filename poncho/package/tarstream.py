@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from poncho.errors import PackageError
@@ -34,13 +34,14 @@ _OURS = frozenset((b"0", b"2", b"5", b"L", b"K"))
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """One member as its header says it: raw name, kind, permission bits, size of its content, target of a link."""
+    """One member as its header says it: raw name, kind, permission bits, size of its content, target of a link, time."""
 
     name: bytes
     kind: Kind
     mode: int
     size: int
     link: bytes = b""
+    mtime: int = 0
 
     @property
     def path(self) -> str:
@@ -66,8 +67,7 @@ class TarReader:
         name = link = b""
         size: int | None = None
         while True:
-            for _ in self.content():
-                pass
+            self._skip()
             if self._take(self._pad).strip(b"\0") and self._exact:
                 raise PackageError("there is something between the members", hint="copy the package again")
             self._pad = 0
@@ -93,12 +93,13 @@ class TarReader:
                 _octal(block[100:108]),
                 length if size is None else size,
                 link or block[157:257].split(b"\0", 1)[0],
+                _octal(block[136:148]),
             )
             if member.kind != "file" and member.size:
                 # GNU and POSIX disagree on whether content follows here.
                 if self._strict or member.kind != "hardlink":
                     raise refused(member.name, "has content, which its kind cannot have")
-                member = TarMember(member.name, member.kind, member.mode, 0, member.link)
+                member = replace(member, size=0)
             self._left, self._pad = member.size, -member.size % _BLOCK
             yield member
             name = link = b""
@@ -110,6 +111,12 @@ class TarReader:
             piece = self._take(min(self._left, _PIECE))
             self._left -= len(piece)
             yield piece
+
+    def _skip(self) -> None:
+        if not self._exact and self._stream.skip(self._left):
+            self._left = 0
+        for _ in self.content():
+            pass
 
     def _take(self, size: int) -> bytes:
         data = self._stream.read(size)
@@ -141,7 +148,7 @@ def refused(name: bytes, why: str) -> PackageError:
 
 
 def _checked(block: bytes) -> bytes:
-    if block[257:262] != b"ustar" or sum(block[:148]) + sum(block[156:]) + 256 != _octal(block[148:156]):
+    if block[257:262] != b"ustar" or sum(block) - sum(block[148:156]) + 256 != _octal(block[148:156]):
         raise PackageError("not a tar archive, or a damaged one", hint="give a package that PONCHO or conda-pack made")
     return block[156:157]
 
@@ -166,7 +173,7 @@ def _octal(field: bytes) -> int:
             raise PackageError("a member's size is refused", hint="do not use this file")
         return value
     text = field.strip(b" \0")
-    if not all(0x30 <= byte < 0x38 for byte in text):
+    if text.strip(b"01234567"):
         raise PackageError("not a tar archive, or a damaged one", hint="give a package that PONCHO or conda-pack made")
     return int(text, 8) if text else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from poncho.pack.relocation import unescape
 from poncho.package.contents import Item, parse
 
 _RECORDS = Path("poncho/relocation")
-_OURS = ("poncho/state/", "poncho/contents", "poncho/manifest.json")
+_OURS = (manifest.CONTENTS, manifest.MANIFEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,29 @@ def verify_unpacked(root: Path) -> list[Difference]:
     """
     try:
         listed = (root / manifest.CONTENTS).read_bytes()
-        prefix = (root / "poncho/state/prefix").read_bytes().rstrip(b"\n")
+        described = (root / manifest.MANIFEST).read_bytes()
     except OSError as error:
         raise PackageError(
             f"{root}: not an unpacked package of PONCHO, there is no list of contents to verify it against"
         ) from error
     records = _read_records(root)
+    # Unpacked by plain tar and never run: the placeholder is still in its place.
+    prefix = _line(root / "poncho/state/prefix") or records.placeholder
+    known = _line(root / "poncho/state/digest").decode("ascii", "replace")
     found = []
+    if known and known != manifest.digest(listed, described):
+        found.append(Difference(manifest.CONTENTS, "changed"))
     for item in parse(listed):
         if item.path not in _OURS and (what := _check(root, item, records, prefix)):
             found.append(Difference(item.path, what))
     return found
+
+
+def _line(path: Path) -> bytes:
+    try:
+        return path.read_bytes().rstrip(b"\n")
+    except OSError:
+        return b""
 
 
 def _check(root: Path, item: Item, records: _Records, prefix: bytes) -> str:
@@ -59,12 +72,16 @@ def _check(root: Path, item: Item, records: _Records, prefix: bytes) -> str:
             return "" if os.readlink(path) == item.target else "changed"
         if item.kind == "directory":
             return "" if path.is_dir() else "missing"
-        if path.is_symlink():
+        if not stat.S_ISREG(path.lstat().st_mode):
             return "changed"
         if item.path in records.texts:
             template = (root / f"poncho/templates/{records.texts[item.path]}").read_bytes()
             return "" if _same_text(path.read_bytes(), template, records.placeholder, prefix) else "changed"
-        return "" if _sha256(path, records.slots.get(item.path, [])) == item.sha256 else "changed"
+        slots = records.slots.get(item.path)
+        if slots is None:
+            return "" if _sha256(path) == item.sha256 else "changed"
+        packed = _as_packed(path.read_bytes(), slots, records.placeholder, prefix)
+        return "" if packed is not None and hashlib.sha256(packed).hexdigest() == item.sha256 else "changed"
     except FileNotFoundError:
         return "missing"
     except OSError:
@@ -80,32 +97,47 @@ def _same_text(found: bytes, template: bytes, placeholder: bytes, prefix: bytes)
     return expected.startswith(b"#!") and first.startswith(b"#!/usr/bin/env ") and rest == expected.partition(b"\n")[2]
 
 
-def _sha256(path: Path, slots: list[tuple[int, int, bytes]]) -> str:
-    """Return the digest that the file had in the package: with the placeholder in its slots."""
-    if not slots:
-        with path.open("rb") as stream:
-            digest = hashlib.sha256()
-            while block := stream.read(1 << 20):
-                digest.update(block)
-            return digest.hexdigest()
-    data = bytearray(path.read_bytes())
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest()
+
+
+def _as_packed(data: bytes, slots: list[tuple[int, int, bytes]], placeholder: bytes, prefix: bytes) -> bytes | None:
+    """Return what the file was in the package, with the placeholder in its slots; None when they hold something else."""
+    parts = bytearray(data)
     for offset, size, template in slots:
-        data[offset : offset + size] = template.ljust(size, b"\0")
-    return hashlib.sha256(data).hexdigest()
+        count = template.count(placeholder) if placeholder else 0
+        if not count or offset + size > len(data):
+            return None
+        # A slot may be for a shorter placeholder than ours: as much as the text in it needs (pack.relocation).
+        room = len(placeholder) - max(0, len(template) + 1 - size) // count
+        packed = template.replace(placeholder, placeholder[:room]).ljust(size, b"\0")
+        now = packed if prefix == placeholder else template.replace(placeholder, prefix).ljust(size, b"\0")
+        if data[offset : offset + size] != now:
+            return None
+        parts[offset : offset + size] = packed
+    return bytes(parts)
 
 
 def _read_records(root: Path) -> _Records:
     found = _Records()
     try:
         lines = (root / _RECORDS).read_bytes().splitlines()
-    except FileNotFoundError:
+    except OSError:
         return found
     for line in lines:
         match line.split(b"\t"):
             case [b"placeholder", text]:
                 found.placeholder = text
-            case [b"text", number, path] if number.isdigit():
+            case [b"text", number, path] if _is_number(number):
                 found.texts[os.fsdecode(path)] = int(number)
-            case [b"binary", offset, size, template, path] if offset.isdigit() and size.isdigit():
+            case [b"binary", offset, size, template, path] if _is_number(offset) and _is_number(size):
                 found.slots[os.fsdecode(path)].append((int(offset), int(size), unescape(template)))
     return found
+
+
+def _is_number(field: bytes) -> bool:
+    return field.isdigit() and len(field) <= 18

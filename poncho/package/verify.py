@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from poncho.errors import PackageError
 from poncho.pack import manifest
-from poncho.package.archive import ChunkStream, ForeignStream, Stream, chunk_data, damaged, open_file, read_index
+from poncho.package.archive import damaged
 from poncho.package.contents import Item, parse
-from poncho.package.guard import Guard
-from poncho.package.tarstream import TarMember, TarReader
+from poncho.package.reading import Members, Opened, open_members, read_members
 
-_KEEP_LIMIT = 256 << 20
+OWN = frozenset({manifest.CONTENTS, manifest.MANIFEST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +31,20 @@ def verify(path: Path) -> Verified:
     names the first thing that is wrong; for an archive that PONCHO did not make, because there is nothing to check it
     against.
     """
-    with open_file(path) as stream:
-        index = read_index(path, stream)
-        if index is None:
-            source: Stream = ForeignStream(path, stream)
-            guard = Guard()
-        else:
-            source = ChunkStream(chunk_data(path, stream, index))
-            guard = Guard(files=index.facts.files, total=index.facts.bytes)
-        found, kept = _read(source, guard, strict=index is not None)
+    with open_members(path, exact=True) as opened:
+        members = read_members(opened, wanted=OWN.__contains__)
+        return check_members(path, opened, members)
+
+
+def check_members(path: Path, opened: Opened, members: Members) -> Verified:
+    """Compare what was read from ``path`` with what the package says of itself. Raises PackageError."""
+    found, kept = members.items, members.texts
     if manifest.CONTENTS not in kept or manifest.MANIFEST not in kept:
         raise PackageError(
             f"{path}: not made by PONCHO, there is no list of contents to verify it against",
             hint="make the package with poncho create",
         )
-    if isinstance(source, ForeignStream) and source.is_compressed:
+    if opened.recompressed:
         raise damaged(path, "its header is missing; perhaps it was compressed again")
     listed = kept[manifest.CONTENTS]
     _compare(path, found, {item.path: item for item in parse(listed)})
@@ -56,42 +52,13 @@ def verify(path: Path) -> Verified:
     files = sum(item.kind == "file" for item in found.values())
     size = sum(item.size for item in found.values())
     _totals(path, found, kept[manifest.MANIFEST])
-    if index is not None:
-        if digest != index.digest:
+    if opened.index is not None:
+        facts, footer = opened.index.facts, opened.index.footer
+        if digest != opened.index.digest:
             raise damaged(path, "its content has another digest than its header says")
-        if (files, size) != (index.facts.files, index.facts.bytes) or files != index.footer.files:
+        if (files, size) != (facts.files, facts.bytes) or files != footer.files:
             raise damaged(path, "it does not hold as many files or bytes as it says")
     return Verified(digest, files, size)
-
-
-def _read(source: Stream, guard: Guard, *, strict: bool) -> tuple[dict[str, Item], dict[str, bytes]]:
-    found: dict[str, Item] = {}
-    kept: dict[str, bytes] = {}
-    reader = TarReader(source, strict=strict, exact=True)
-    for member in reader:
-        name = os.fsdecode(guard.check(member))
-        if not name:
-            continue
-        found[name] = _item(name, member, reader, kept)
-    return found, kept
-
-
-def _item(name: str, member: TarMember, reader: TarReader, kept: dict[str, bytes]) -> Item:
-    if member.kind == "link":
-        return Item(name, "link", target=os.fsdecode(member.link))
-    if member.kind == "directory":
-        return Item(name, "directory")
-    digest = hashlib.sha256()
-    parts: list[bytes] | None = [] if name in (manifest.CONTENTS, manifest.MANIFEST) else None
-    if parts is not None and member.size > _KEEP_LIMIT:
-        raise PackageError(f"{name}: too large to be one of PONCHO's files", hint="do not use this file")
-    for piece in reader.content():
-        digest.update(piece)
-        if parts is not None:
-            parts.append(piece)
-    if parts is not None:
-        kept[name] = b"".join(parts)
-    return Item(name, "file", digest.hexdigest(), member.mode, member.size)
 
 
 def _compare(path: Path, found: dict[str, Item], listed: dict[str, Item]) -> None:
@@ -110,9 +77,9 @@ def _totals(path: Path, found: dict[str, Item], text: bytes) -> None:
     try:
         totals = json.loads(text)["totals"]
         said = (totals["files"], totals["links"], totals["bytes"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise damaged(path, "its manifest") from error
-    inside = [item for name, item in found.items() if name not in (manifest.CONTENTS, manifest.MANIFEST)]
+    inside = [item for name, item in found.items() if name not in OWN]
     counted = (
         sum(item.kind == "file" for item in inside),
         sum(item.kind == "link" for item in inside),

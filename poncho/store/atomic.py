@@ -47,12 +47,13 @@ def atomic_file(target: Path, *, mode: int = 0o644) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(target: Path) -> Iterator[Path | None]:
+def atomic_directory(target: Path, *, into_empty: bool = False) -> Iterator[Path | None]:
     """Yield a private sibling directory to fill; rename it to ``target`` on success, delete it on any failure.
 
     Yields None when ``target`` exists already: there is nothing to do. The loser of a race uses the winner's.
+    ``into_empty``: an empty directory may be there and is replaced; then the loser of a race gets StoreError.
     """
-    if target.is_dir():
+    if target.is_dir() and not (into_empty and not any(target.iterdir())):
         yield None
         return
     private = _private_sibling(target)
@@ -67,6 +68,8 @@ def atomic_directory(target: Path) -> Iterator[Path | None]:
         try:
             os.rename(private, target)
         except OSError as error:
+            if error.errno in (*_TAKEN, errno.EBUSY) and into_empty:
+                raise StoreError(f"{target}: cannot be replaced, it is in use or not empty any more") from error
             if error.errno not in _TAKEN or not target.is_dir():
                 raise
     except OSError as error:
