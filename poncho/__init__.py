@@ -1,6 +1,6 @@
 """Put an application's whole software world into one file and run it on any machine.
 
-``analyze`` finds what a program needs, ``create`` makes the package,
+``analyze`` finds what a program needs, ``resolve`` says exactly what that is (the lock), ``create`` makes the package,
 ``open_package`` looks into one. Each name is loaded when it is first used, so importing PONCHO is cheap.
 """
 
@@ -12,25 +12,30 @@ from poncho._version import __version__
 
 if TYPE_CHECKING:
     from poncho.analysis import Analysis, analyze
-    from poncho.builder import CreateOptions, create
+    from poncho.builder import CreateOptions, create, resolve, write_lock
     from poncho.errors import PonchoError
+    from poncho.lock.model import Lock
     from poncho.package import Package, open_package
     from poncho.spec import Spec
 
 _HOMES = {
     "Analysis": "poncho.analysis",
     "CreateOptions": "poncho.builder",
+    "Lock": "poncho.lock.model",
     "Package": "poncho.package",
     "PonchoError": "poncho.errors",
     "Spec": "poncho.spec",
     "analyze": "poncho.analysis",
     "create": "poncho.builder",
     "open_package": "poncho.package",
+    "resolve": "poncho.builder",
+    "write_lock": "poncho.builder",
 }
 
 __all__ = [
     "Analysis",
     "CreateOptions",
+    "Lock",
     "Package",
     "PonchoError",
     "Spec",
@@ -38,6 +43,8 @@ __all__ = [
     "analyze",
     "create",
     "open_package",
+    "resolve",
+    "write_lock",
 ]
 
 

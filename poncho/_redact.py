@@ -52,6 +52,18 @@ def strip_credentials(text: str) -> str:
     return _URL.sub(lambda match: _bare_url(match[0]), text)
 
 
+def strip_channel(channel: str) -> str:
+    """Return a conda channel's name or URL without credentials: as ``strip_credentials``, and a token at its end too."""
+    bare = strip_credentials(f"{channel.rstrip('/')}/")
+    return bare if channel.endswith("/") else bare.rstrip("/")
+
+
+def strip_match_spec(match: str) -> str:
+    """Return a conda match spec (``CHANNEL::name``) without the credentials of its channel."""
+    channel, separator, rest = match.rpartition("::")
+    return f"{strip_channel(channel)}{separator}{rest}" if separator else match
+
+
 def _bare_url(url: str) -> str:
     try:
         parts = urlsplit(url)

@@ -1,27 +1,35 @@
-"""Build a package: a spec, an existing prefix or a conda environment's name in; one archive out."""
+"""Build a package: a spec, a lock, an existing prefix or a conda environment's name in; one archive out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from poncho._types import Event, Reporter, silent
 from poncho.analysis import find_environment as find_active_environment
-from poncho.base import base_channel
 from poncho.engine import find_environment, native_platform, select_engine
-from poncho.errors import BuildError, SpecError, StoreError
-from poncho.fetch import FetchedData, fetch_data
-from poncho.install import compile_bytecode, install_conda, install_pip, prepare_existing, with_local_code
+from poncho.errors import SpecError, StoreError, UsageError
+from poncho.fetch import fetch_data
+from poncho.install import (
+    compile_bytecode,
+    describe_prefix,
+    install_conda,
+    install_pip,
+    prepare_existing,
+    with_local_code,
+)
 from poncho.lock.codec import dumps as lock_text
+from poncho.lock.foreign import lifted
 from poncho.lock.model import Lock
 from poncho.lock.portable import portable as portable_lock
 from poncho.pack import Overlay, PackedPackage, PackOptions, pack
-from poncho.resolve import resolve_conda, resolve_pip, wanted_python
-from poncho.spec import Spec, as_spec, dumps, load_spec, portable, spec_digest
-from poncho.store import BuilderCache
+from poncho.resolution import Means, installable, resolve_spec, update_lock, with_places
+from poncho.source import check_fresh, read_lock, read_source, read_text
+from poncho.spec import Spec, as_spec, decode, dumps, portable
+from poncho.store import BuilderCache, atomic_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,9 @@ class CreateOptions:
     ``conda_executable`` None is py-rattler, ``cache`` None the user's; ``offline`` asks nobody. A name in the spec that is
     installed editable in ``environment`` (None: the active one) means that code, unless ``pack.ignore_editable``.
     ``ignore_missing`` packs a conda environment whose packages lack files.
+
+    ``lock`` is a file: with ``locked`` it is read and built from, and refused when the spec has changed since; without,
+    it gets the lock of what was built.
     """
 
     conda_executable: str | None = None
@@ -38,35 +49,142 @@ class CreateOptions:
     cache: BuilderCache | None = None
     environment: Path | None = None
     ignore_missing: bool = False
+    lock: Path | None = None
+    locked: bool = False
     pack: PackOptions = field(default_factory=PackOptions)
 
 
 def create(
-    source: Spec | Mapping[str, Any] | str | Path,
+    source: Spec | Lock | Mapping[str, Any] | str | Path,
     output: str | Path,
     *,
     options: CreateOptions | None = None,
     reporter: Reporter = silent,
 ) -> PackedPackage:
-    """Build the package ``output`` from ``source``: a Spec, a JSON object, or the path or name of what to pack.
+    """Build the package ``output`` from ``source``: a Spec, a Lock, a JSON object, or the path or name of what to pack.
 
-    A path or name is, in this order: the directory of a conda or virtual environment, a file that holds a spec, the name
-    of a conda environment. ``output`` appears whole or not at all. Raises PonchoError of the step that failed; nothing is
-    left behind.
+    A path or name is, in this order: the directory of a conda or virtual environment, a file that holds a spec, a lock of
+    any kind or a package (which is built again from its own lock), the name of a conda environment. ``output`` appears
+    whole or not at all. Raises PonchoError of the step that failed; nothing is left behind.
     """
     options = options or CreateOptions()
     target = Path(output).absolute()
     check_output(target)
+    if options.lock is not None and not options.locked:
+        check_output(options.lock.absolute())
+    found = read(source, options=options, reporter=reporter)
+    if isinstance(found, Path):
+        if options.locked:
+            raise UsageError("an environment is packed as it is, so there is no lock to build it from")
+        return _create_from_prefix(found, target, options, reporter)
+    cache = options.cache or BuilderCache.default()
+    with cache.scratch("build") as work:
+        lock = _locked(found, options, reporter, prefix=work / "env")
+        created = _create_from_lock(lock, work, target, options, reporter)
+        if options.lock is not None and not options.locked:
+            write_lock(lock, options.lock)
+        return created
+
+
+def resolve(
+    source: Spec | Lock | Mapping[str, Any] | str | Path,
+    *,
+    options: CreateOptions | None = None,
+    platform: str | None = None,
+    environment: str | None = None,
+    update: Sequence[str] = (),
+    reporter: Reporter = silent,
+) -> Lock:
+    """Return the lock of ``source`` (what ``create`` takes): everything resolved, nothing packed.
+
+    Of an environment it is what is installed there; pip packages have no sha256 then.
+
+    ``platform`` is a conda subdir (None: this machine's), ``environment`` one of those in a pixi.lock or a category of a
+    conda-lock.yml. With ``update``, names of packages, these alone move: in ``options.lock``, or in ``source`` when that
+    is a lock. Entries have their size in bytes where the channel or index says it. Raises PonchoError.
+    """
+    options = options or CreateOptions()
+    found = read(source, options=options, platform=platform, environment=environment, reporter=reporter)
+    if isinstance(found, Path):
+        found = describe_prefix(found)[1]
+    if not update:
+        return _locked(found, options, reporter, platform=platform)
+    if isinstance(found, Lock):
+        old, spec = found, with_places(found.spec, found) if found.spec else Spec()
+    elif options.lock is not None:
+        old, spec = read_lock(options.lock, means=_means(options, reporter), platform=platform), found
+        check_fresh(old, spec, options.lock)
+    else:
+        raise UsageError(
+            "--update needs the lock to update", hint="name it: -o lock.json, or give it instead of the spec"
+        )
+    return update_lock(old, update, spec=_with_local_code(spec, options, reporter), means=_means(options, reporter))
+
+
+def write_lock(lock: Lock, path: Path) -> None:
+    """Write a lock; ``path`` appears whole or not at all. Local code below its directory is written relative to it."""
+    target = path.absolute()
+    check_output(target)
+    with atomic_file(target) as private:
+        private.write_text(lock_text(lock, base=target.parent.resolve()), encoding="utf-8")
+
+
+def read(
+    source: Spec | Lock | Mapping[str, Any] | BinaryIO | str | Path,
+    *,
+    options: CreateOptions | None = None,
+    platform: str | None = None,
+    environment: str | None = None,
+    reporter: Reporter = silent,
+) -> Spec | Lock | Path:
+    """Return the spec or lock that ``source`` is or holds, or the directory of the environment that it names.
+
+    A stream, such as standard input, holds a spec or a lock. Raises PonchoError.
+    """
+    options = options or CreateOptions()
+    if isinstance(source, Lock):
+        return lifted(source)
     if isinstance(source, (Spec, Mapping)):
-        return _create_from_spec(as_spec(source), target, options, reporter)
+        return as_spec(source)
+    means = _means(options, reporter)
+    if not isinstance(source, (str, Path)):
+        name = "standard input"
+        text = decode(source.read(), source=name)
+        return read_text(text, means=means, source=name, platform=platform, environment=environment)
     path = Path(source)
     if path.is_dir():
-        return _create_from_prefix(path.absolute(), target, options, reporter)
+        return path.absolute()
     if path.exists():
-        return _create_from_spec(load_spec(path), target, options, reporter)
-    if path.name != str(source) or path.suffix in (".json", ".yml", ".yaml", ".txt", ".toml", ".py"):
+        return read_source(path, means=means, platform=platform, environment=environment)
+    if path.name != str(source) or path.suffix in (".json", ".yml", ".yaml", ".txt", ".toml", ".py", ".lock"):
         raise SpecError("no such file or directory", source=str(source))
-    return _create_from_prefix(find_environment(str(source)), target, options, reporter)
+    return find_environment(str(source))
+
+
+def _locked(
+    found: Spec | Lock,
+    options: CreateOptions,
+    reporter: Reporter,
+    *,
+    platform: str | None = None,
+    prefix: Path | None = None,
+) -> Lock:
+    if isinstance(found, Lock):
+        return found
+    means = _means(options, reporter)
+    if options.locked:
+        if options.lock is None:
+            raise UsageError("a locked build needs the lock of the spec", hint="name it: --lock lock.json --locked")
+        lock = read_lock(options.lock, means=means, platform=platform)
+        check_fresh(lock, found, options.lock)
+        return lock
+    spec = _with_local_code(found, options, reporter)
+    return resolve_spec(spec, written=found, means=means, platform=platform or native_platform(), prefix=prefix)
+
+
+def _means(options: CreateOptions, reporter: Reporter) -> Means:
+    cache = options.cache or BuilderCache.default()
+    return Means(select_engine(options.conda_executable, cache=cache), cache, options.offline, reporter)
 
 
 def check_output(target: Path) -> None:
@@ -79,22 +197,29 @@ def check_output(target: Path) -> None:
         raise StoreError(f"{target.parent}: cannot be written", hint="choose a directory that you may write to")
 
 
-def _create_from_spec(spec: Spec, target: Path, options: CreateOptions, reporter: Reporter) -> PackedPackage:
-    cache = options.cache or BuilderCache.default()
-    spec = _with_local_code(spec, options, reporter)
-    with cache.scratch("build") as work:
-        data = fetch_data(spec.git, spec.http, work / "data", cache=cache, offline=options.offline, reporter=reporter)
-        lock = _build_prefix(spec, work / "env", data, cache, options, reporter)
-        return pack(
-            work / "env",
-            target,
-            data=work / "data" if data.variables else None,
-            variables=data.variables,
-            spec_text=dumps(portable(spec)),
-            lock_text=lock_text(portable_lock(lock)),
-            options=options.pack,
-            reporter=reporter,
-        )
+def _create_from_lock(
+    lock: Lock, work: Path, target: Path, options: CreateOptions, reporter: Reporter
+) -> PackedPackage:
+    """Install what ``lock`` says into ``work/env`` (its conda packages may be there already) and pack it."""
+    means = _means(options, reporter)
+    ready = installable(lock, means=means)
+    cache, offline, prefix = means.cache, options.offline, work / "env"
+    data = fetch_data(ready.git, ready.http, work / "data", cache=cache, offline=offline, reporter=reporter)
+    if not (prefix / "conda-meta").is_dir():
+        platform = native_platform()
+        install_conda(ready.conda, prefix, engine=means.engine, platform=platform, offline=offline, reporter=reporter)
+    install_pip(ready.pip, prefix=prefix, offline=offline, cache=cache, reporter=reporter)
+    compile_bytecode(prefix, cache=cache, reporter=reporter)
+    return pack(
+        prefix,
+        target,
+        data=work / "data" if data.variables else None,
+        variables=data.variables,
+        spec_text=dumps(lock.spec or Spec()),
+        lock_text=lock_text(portable_lock(lock)),
+        options=options.pack,
+        reporter=reporter,
+    )
 
 
 def _with_local_code(spec: Spec, options: CreateOptions, reporter: Reporter) -> Spec:
@@ -106,38 +231,6 @@ def _with_local_code(spec: Spec, options: CreateOptions, reporter: Reporter) -> 
             Event("warning", "pip", f"{item}: the code on this machine is packed, because it is installed editable")
         )
     return local
-
-
-def _build_prefix(
-    spec: Spec, prefix: Path, data: FetchedData, cache: BuilderCache, options: CreateOptions, reporter: Reporter
-) -> Lock:
-    """Install everything but the data into ``prefix``; return the lock that says what that was."""
-    engine = select_engine(options.conda_executable, cache=cache)
-    platform = native_platform()
-    base = None if spec.names_a_channel else base_channel(wanted_python(spec), cache=cache, reporter=reporter)
-    records = resolve_conda(
-        spec, engine=engine, base=base, platform=platform, offline=options.offline, reporter=reporter
-    )
-    install_conda(records, prefix, engine=engine, platform=platform, offline=options.offline, reporter=reporter)
-    lock = Lock(
-        platform=platform,
-        spec_digest=spec_digest(portable(spec)),
-        virtual_packages=engine.virtual_packages(platform),
-        channels=spec.channels,
-        base=base.locked if base else None,
-        conda=records,
-        git=data.git,
-        http=data.http,
-    )
-    if spec.pip:
-        python = prefix / "bin" / "python"
-        if not python.exists():
-            raise BuildError("the spec has pip packages but no Python", hint='add "python" to the conda dependencies')
-        pip = resolve_pip(spec.pip, python=python, offline=options.offline, cache=cache, reporter=reporter)
-        install_pip(pip, prefix=prefix, offline=options.offline, cache=cache, reporter=reporter)
-        lock = replace(lock, pip=pip)
-    compile_bytecode(prefix, cache=cache, reporter=reporter)
-    return lock
 
 
 def _create_from_prefix(prefix: Path, target: Path, options: CreateOptions, reporter: Reporter) -> PackedPackage:
@@ -154,7 +247,7 @@ def _create_from_prefix(prefix: Path, target: Path, options: CreateOptions, repo
             ignore_missing=options.ignore_missing,
             reporter=reporter,
         )
-        return pack(
+        created = pack(
             found.prefix,
             target,
             overlay=Overlay(found.more, found.replaces),
@@ -163,3 +256,6 @@ def _create_from_prefix(prefix: Path, target: Path, options: CreateOptions, repo
             options=replace(options.pack, build_prefixes=(*options.pack.build_prefixes, *found.spellings)),
             reporter=reporter,
         )
+    if options.lock is not None:
+        write_lock(found.lock, options.lock)
+    return created

@@ -2,7 +2,7 @@
 
 import pytest
 
-from poncho._redact import redact, strip_credentials
+from poncho._redact import redact, strip_channel, strip_credentials, strip_match_spec
 from poncho.errors import FetchError
 
 CANARY = "s3cr3t-CANARY"
@@ -65,3 +65,13 @@ def test_one_secret_parameter_goes_and_the_others_stay():
     assert strip_credentials(f"https://h.example/x?a=1&token={CANARY}&b=2") == "https://h.example/x?a=1&b=2"
     assert strip_credentials(f"https://h.example/x?token={CANARY}&a=1") == "https://h.example/x?a=1"
     assert strip_credentials(f"ssh://git:{CANARY}@h.example/r") == "ssh://git@h.example/r"
+
+
+def test_a_token_at_the_end_of_a_channel_is_taken_out():
+    assert strip_channel("https://h/t/tk-12345678") == "https://h"
+    assert strip_channel("https://u:p@h/t/tk-12345678/c/") == "https://h/c/"
+    assert strip_channel("conda-forge") == "conda-forge"
+    assert strip_match_spec("https://u:p@h/t/tk-12345678::numpy=1.26") == "https://h::numpy=1.26"
+    assert strip_match_spec("conda-forge::numpy") == "conda-forge::numpy"
+    assert "tk-12345678" not in redact("cannot read https://h/t/tk-12345678: 401")
+    assert redact("https://h/t/data.csv") == "https://h/t/data.csv"

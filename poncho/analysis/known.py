@@ -63,6 +63,15 @@ def conda_name(name: str) -> str | None:
     return _conda_name(canonical(name)) or None
 
 
+def pypi_name(conda: str) -> str | None:
+    """Return the PyPI project (canonical) whose conda-forge name is ``conda``; None when no project is known by it."""
+    text = _text("projects.tsv")
+    end = text.find(f"\t{conda}\n")
+    if end >= 0:
+        return text[text.rindex("\n", 0, end) + 1 : end]
+    return canonical(conda) if conda_name(conda) == conda else None
+
+
 def only_on_conda(name: str) -> bool:
     """Tell whether a conda package has no PyPI project that is its own."""
     return any(conda == name and pypi is None for pypi, conda in TRAPS.values())

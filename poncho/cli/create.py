@@ -14,12 +14,14 @@ from poncho.cli.progress import human_bytes, reporter_for
 
 if TYPE_CHECKING:
     from poncho.pack import Format, Trimmed
-    from poncho.spec import Spec
 
-_DESCRIPTION = "Build one relocatable package from a spec, an environment's directory, or a conda environment's name."
+_DESCRIPTION = (
+    "Build one relocatable package from a spec, a lock, an environment's directory, or a conda environment's name."
+)
 _EPILOG = """SPEC is, in this order: the directory of a conda or virtual environment, a file (a spec in JSON, environment.yml,
-requirements.txt, pyproject.toml or a PEP 723 script: told by content, not by name), '-' for standard input, or
-the name of a conda environment. OUTPUT appears whole or not at all."""
+requirements.txt, pyproject.toml or a PEP 723 script; a lock: ours, conda-lock.yml, pixi.lock, an @EXPLICIT list,
+pylock.toml; or a package, which is built again from the lock inside: told by content, not by name), '-' for
+standard input, or the name of a conda environment. OUTPUT appears whole or not at all."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +60,14 @@ def make_parser(prog: str) -> Parser:
         help="leave out what need not travel, and report what that saves: --trim alone is all of "
         "static,headers,tests,docs,debug,pycache; --trim=tests,docs is some of them",
     )
+    parser.add_argument(
+        "--lock", type=Path, metavar="LOCK", help="write the exact lock of what is built here (with --locked: read it)"
+    )
+    parser.add_argument(
+        "--locked",
+        action="store_true",
+        help="build from LOCK without solving; refuse it, saying what changed, when it is not that of SPEC",
+    )
     parser.add_argument("--offline", action="store_true", help="use only what the caches hold")
     parser.add_argument("--level", type=int, metavar="N", help="compression level, 0 to 12 (default: 2, fast)")
     parser.add_argument(
@@ -79,7 +89,7 @@ class _CreateParser(Parser):
 
 def command(arguments: Namespace) -> int:
     """Build the package that the arguments ask for."""
-    from poncho.builder import CreateOptions, create
+    from poncho.builder import CreateOptions, create, read
     from poncho.pack import PackOptions
     from poncho.pack.trim import parse_kinds
 
@@ -88,6 +98,8 @@ def command(arguments: Namespace) -> int:
         conda_executable=arguments.conda_executable,
         offline=arguments.offline,
         ignore_missing=arguments.ignore_missing_files,
+        lock=arguments.lock,
+        locked=arguments.locked,
         pack=PackOptions(
             format=_format(arguments.output),
             level=arguments.level,
@@ -96,8 +108,10 @@ def command(arguments: Namespace) -> int:
             trim=frozenset() if arguments.trim is None else parse_kinds(arguments.trim),
         ),
     )
-    source: Spec | str = _stdin_spec() if arguments.spec == "-" else arguments.spec
     with reporter_for(arguments, prog) as reporter:
+        source = arguments.spec
+        if source == "-":
+            source = read(sys.stdin.buffer, options=options, reporter=reporter)
         created = create(source, Path(arguments.output), options=options, reporter=reporter)
     if arguments.json:
         print(json.dumps(created.to_json(), indent=4, sort_keys=True))
@@ -124,12 +138,6 @@ def _format(output: str) -> Format:
     if output.endswith(".tar"):
         return "tar"
     return "tar.zst" if output.endswith((".tar.zst", ".tzst")) else "tar.gz"
-
-
-def _stdin_spec() -> Spec:
-    from poncho.spec import decode, loads_spec
-
-    return loads_spec(decode(sys.stdin.buffer.read(), source="standard input"), source="standard input")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from poncho._version import __version__
-from poncho.cli import analyze, create, diff, inspect, sbom, serverize, store, unpack, verify
+from poncho.cli import analyze, create, diff, inspect, lock, sbom, serverize, store, unpack, verify
 from poncho.cli.guard import Parser, run
 
 _SUBCOMMANDS = {
-    **{"analyze": analyze, "create": create, "serverize": serverize, "store": store},
+    **{"analyze": analyze, "create": create, "lock": lock, "serverize": serverize, "store": store},
     **{"inspect": inspect, "diff": diff, "verify": verify, "sbom": sbom, "unpack": unpack},
 }
 _DESCRIPTION = "Put an application's whole software world into one file and run it on any machine."
@@ -31,8 +31,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"poncho {__version__}")
     parser.add_argument(
         "subcommand",
-        choices=("analyze", "create", "run", "inspect", "diff", "verify", "sbom", "unpack", "store", "serverize"),
-        help="analyze: source to spec; create: spec to package; run: a command in a package; "
+        choices=(
+            "analyze",
+            "lock",
+            "create",
+            "run",
+            "inspect",
+            "diff",
+            "verify",
+            "sbom",
+            "unpack",
+            "store",
+            "serverize",
+        ),
+        help="analyze: source to spec; lock: spec to lock; create: spec or lock to package; run: a command in a package; "
         "inspect: what is in a package, with --html as a page; diff: what two packages differ in; verify: every byte; "
         "sbom: bill of materials; unpack: into a directory; "
         "store: what this node keeps unpacked; serverize: functions as a library for TaskVine or Work Queue",

@@ -14,7 +14,7 @@ from poncho.engine import native_platform
 from poncho.errors import StoreError
 from poncho.install.local import local_source
 from poncho.install.local_code import with_local_code
-from poncho.resolve.local import locked_file, tree_digest
+from poncho.resolution.local import locked_file, tree_digest
 from poncho.spec import Spec, spec_digest
 from poncho.store import BuilderCache, atomic_file, exclusive
 

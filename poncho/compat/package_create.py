@@ -10,7 +10,7 @@ from typing import Any
 from poncho.builder import CreateOptions, create
 from poncho.compat.cache import cached_package, find_package
 from poncho.pack import PackOptions
-from poncho.spec import as_spec, decode, load_spec, loads_spec
+from poncho.spec import as_spec, decode, loads_spec
 
 DEFAULT_CACHE = ".poncho_cache"
 
@@ -35,8 +35,6 @@ def pack_env(
     elif str(spec) == "-":
         text = decode(sys.stdin.buffer.read(), source="standard input")
         create(loads_spec(text, source="standard input"), output, options=options)
-    elif Path(spec).is_file():
-        create(load_spec(Path(spec)), output, options=options)
     else:
         create(spec, output, options=options)
     return str(output)

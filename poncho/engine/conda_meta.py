@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from poncho._redact import strip_credentials
+from poncho._redact import strip_channel, strip_match_spec
 from poncho._types import Event, Reporter
 from poncho.lock.model import LockedConda
 from poncho.store import atomic_file
@@ -41,7 +41,9 @@ def scrub_credentials(prefix: Path) -> None:
 def _strip(value: Any) -> Any:
     if isinstance(value, list):
         return [_strip(item) for item in value]
-    return strip_credentials(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return strip_match_spec(value) if "::" in value else strip_channel(value)
 
 
 def report_clobbered(prefix: Path, reporter: Reporter) -> None:
@@ -78,7 +80,7 @@ def write_history(prefix: Path, records: Sequence[LockedConda], requested: Seque
     lines = [f"==> {date} <=="]
     lines += sorted(f"+{channel_name(r.channel)}/{r.subdir}::{r.name}-{r.version}-{r.build}" for r in records)
     if requested:
-        lines.append(f"# update specs: {json.dumps([strip_credentials(text) for text in requested])}")
+        lines.append(f"# update specs: {json.dumps([strip_match_spec(text) for text in requested])}")
     history = prefix / "conda-meta" / "history"
     history.parent.mkdir(exist_ok=True)
     history.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -94,4 +96,4 @@ def _timestamp(record: LockedConda) -> float:
 
 def channel_name(channel: str) -> str:
     """Return a channel as one word for people: the last part of its URL, no credentials, no local directories."""
-    return strip_credentials(channel).rstrip("/").rsplit("/", 1)[-1] or "channel"
+    return strip_channel(channel).rstrip("/").rsplit("/", 1)[-1] or "channel"

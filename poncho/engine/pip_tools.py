@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
 
 from poncho.engine.pip_settings import IndexSettings, read_index_settings
 from poncho.engine.process import run_tool
@@ -46,6 +49,7 @@ _LEAKS = frozenset(
     {"VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_PYTHON_EXE", "CONDA_SHLVL",
      "__PYVENV_LAUNCHER__", "SETUPTOOLS_USE_DISTUTILS"}
 )  # fmt: skip
+_OLDEST_PIP = Version("23.1")
 # uv's newer variables for the same thing: one of the two is enough.
 _NEWER_NAMES = {"UV_INDEX_URL": "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL": "UV_INDEX"}
 
@@ -69,17 +73,26 @@ def uv_command() -> list[str] | None:
 def pip_command(python: Path, environ: Mapping[str, str]) -> list[str]:
     """Return the command that runs pip for the environment of ``python``: its own, else ours with ``--python``.
 
+    Its own counts from 23.1 on: an older one asks no keyring without a person at hand, and may know no ``--report``.
     Raises BuildError when neither is there.
     """
-    env = clean_environment(environ)
-    if (
-        run_tool([str(python), "-I", "-m", "pip", "--version"], env=env, step=f"run {python}", check=False).returncode
-        == 0
-    ):
-        return [str(python), "-m", "pip"]
-    if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip", "--python", str(python)]
-    raise BuildError("there is nothing to install pip packages with", hint="pip install uv")
+    own = _version_of_pip(python, environ)
+    if own is None or own < _OLDEST_PIP:
+        if importlib.util.find_spec("pip") is not None:
+            return [sys.executable, "-m", "pip", "--python", str(python)]
+        if own is None:
+            raise BuildError("there is nothing to install pip packages with", hint="pip install uv")
+    return [str(python), "-m", "pip"]
+
+
+def _version_of_pip(python: Path, environ: Mapping[str, str]) -> Version | None:
+    ask = [str(python), "-I", "-m", "pip", "--version"]
+    done = run_tool(ask, env=clean_environment(environ), step=f"run {python}", check=False)
+    found = re.match(r"pip (\S+)", done.stdout)
+    try:
+        return Version(found[1]) if found and done.returncode == 0 else None
+    except InvalidVersion:
+        return None
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:

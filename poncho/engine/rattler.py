@@ -154,6 +154,8 @@ def _solve_error(failure: WorkerFailure, request: SolveRequest) -> PonchoError:
             hint=hint,
             context={"solver": failure.message, "channels": redact(" ".join(request.channels))},
         )
+    if failure.kind == "spec" and "is not a platform" in failure.message:
+        return ResolveError(failure.message, hint="linux-64, linux-aarch64, osx-64 and osx-arm64 are the usual ones")
     if failure.kind == "spec":
         return ResolveError(failure.message, hint="for example: numpy, numpy=1.26, numpy>=1.24,<2, conda-forge::root")
     if failure.kind == "fetch":

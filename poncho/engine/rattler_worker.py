@@ -4,8 +4,8 @@ Run by its path (``python -I rattler_worker.py FD DIRECTORY…``), not imported:
 its own because py-rattler's threads crash at interpreter exit, ``task.cancel()`` leaves Rust working, and a panic is
 no ``Exception``.
 
-A request is a JSON object with ``op`` (``solve``, ``install``, ``virtual_packages``). Each line of the answer holds
-one of ``event`` (see ``poncho._types.Event``), ``result``, ``error`` (``kind``, ``message``, further facts).
+A request is a JSON object with ``op`` (``solve``, ``install``, ``virtual_packages``, ``read_lock``). Each line of the answer
+holds one of ``event`` (see ``poncho._types.Event``), ``result``, ``error`` (``kind``, ``message``, further facts).
 """
 
 from __future__ import annotations
@@ -53,7 +53,13 @@ NO_CANDIDATES = re.compile(
 )
 # conda's own names for the channels that it is delivered with.
 EXPANDED = {"defaults": ("main", "r"), "pkgs/main": ("main",), "pkgs/r": ("r",), "pkgs/msys2": ("msys2",)}
+# What a package's info/index.json says beside its name.
+KEPT = (
+    "arch", "build_number", "constrains", "depends", "features", "license", "license_family", "noarch", "platform",
+    "python_site_packages_path", "timestamp", "track_features",
+)  # fmt: skip
 OUTPUT_LINES = 25
+NAMED = 5
 PROGRESS_SECONDS = 0.1
 
 
@@ -184,7 +190,11 @@ def _from_json(document: dict[str, Any]) -> rattler.RepoDataRecord:
         path = Path(scratch, "record.json")
         whole = {**document, "files": [], "paths_data": {"paths_version": 1, "paths": []}}
         path.write_text(json.dumps(whole), encoding="utf-8")
-        return rattler.PrefixRecord.from_path(path)
+        try:
+            return rattler.PrefixRecord.from_path(path)
+        except Exception as error:
+            name = document.get("name")
+            raise Failure("install", f"its record in the lock cannot be read: {error}", package=name) from error
 
 
 # --- virtual packages ------------------------------------------------------------------------------------------------
@@ -231,15 +241,17 @@ async def virtual_packages(request: dict[str, Any], send: Send) -> list[str]:
 
 async def install(request: dict[str, Any], send: Send) -> list[str]:
     """Link the records into the prefix, run their post-link scripts; return the order in which they were linked."""
-    records = [_from_json(document) for document in request["records"]]
+    # An explicit list says nothing of what its packages depend on; they say it themselves.
+    incomplete = {document["name"] for document in request["records"] if "depends" not in document}
+    records = [_from_json({"depends": [], **document}) for document in request["records"]]
     cache = Path(request["cache"]) / "pkgs"
     if request["offline"]:
         index = await PackageCache(cache).index()
         missing = [r for r in records if not r.url.startswith("file:") and not index.contains_url(r, r.url)]
         if missing:
-            raise Failure(
-                "fetch", f"offline, and not in the cache: {', '.join(r.file_name for r in missing)}", offline=True
-            )
+            names = ", ".join(record.file_name for record in missing[:NAMED])
+            more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+            raise Failure("fetch", f"offline, and not in the cache: {names}{more}", offline=True)
     try:
         await rattler.install(
             records,
@@ -257,11 +269,23 @@ async def install(request: dict[str, Any], send: Send) -> list[str]:
         words = str(error)
         guilty = next((r.file_name for r in records if r.file_name in words or r.url in words), None)
         raise Failure("install", words, package=guilty) from error
+    if incomplete:
+        records = [_complete(path, incomplete) for path in sorted(Path(request["prefix"], "conda-meta").glob("*.json"))]
     ordered = rattler.PackageRecord.sort_topologically(list(records))
     if request["link_scripts"]:
         for record in ordered:
             _post_link(record, Path(request["prefix"]), request["platform"], send)
     return [record.name.normalized for record in ordered]
+
+
+def _complete(path: Path, incomplete: set[str]) -> rattler.PrefixRecord:
+    """Return the record of an installed package; one that was incomplete is completed from the package itself."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    extracted = document.get("extracted_package_dir")
+    if document["name"] in incomplete and extracted:
+        index = json.loads(Path(extracted, "info", "index.json").read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**document, **{key: index[key] for key in KEPT if key in index}}, indent=2) + "\n")
+    return rattler.PrefixRecord.from_path(path)
 
 
 def _post_link(record: rattler.PackageRecord, prefix: Path, platform: str, send: Send) -> None:
@@ -349,6 +373,42 @@ class Progress(rattler.InstallerReporter):
         return operation
 
 
+# --- pixi.lock -------------------------------------------------------------------------------------------------------
+
+
+async def read_lock(request: dict[str, Any], send: Send) -> dict[str, Any]:
+    """Return what one environment of a pixi.lock (any version that rattler reads) holds for one platform."""
+    try:
+        lock = rattler.LockFile.from_path(Path(request["path"]))
+        environments = dict(lock.environments())
+        environment = environments.get(request["environment"])
+        if environment is None:
+            names = ", ".join(sorted(environments)) or "none"
+            raise Failure("environment", f"has no environment {request['environment']!r}", names=names)
+        platforms = {str(one.subdir): one for one in environment.platforms()}
+        platform = platforms.get(request["platform"])
+        if platform is None:
+            raise Failure(
+                "platform", f"holds no packages for {request['platform']}", names=", ".join(sorted(platforms))
+            )
+        conda, pypi = [], []
+        for package in environment.packages(platform) or []:
+            if isinstance(package, rattler.PypiLockedPackage):
+                sha256 = package.hashes.sha256 if package.hashes else None
+                known = {"name": package.name, "version": package.version, "location": package.location}
+                pypi.append({**known, "sha256": sha256.hex() if sha256 else None})
+            elif isinstance(package, rattler.CondaLockedBinaryPackage):
+                conda.append(_to_json(package.repo_data_record()))
+            else:
+                raise Failure("spec", f"{package.name} is to be built from source: {package.location}")
+        channels = [str(channel) for channel in environment.channels()]
+    except Failure:
+        raise
+    except Exception as error:
+        raise Failure("spec", str(error) or type(error).__name__) from error
+    return {"channels": channels, "conda": conda, "pypi": pypi}
+
+
 # --- the process -----------------------------------------------------------------------------------------------------
 
 
@@ -365,7 +425,12 @@ def main() -> None:
             while data:
                 data = data[os.write(descriptor, data) :]
 
-    operations: dict[str, Any] = {"solve": solve, "install": install, "virtual_packages": virtual_packages}
+    operations: dict[str, Any] = {
+        "solve": solve,
+        "install": install,
+        "virtual_packages": virtual_packages,
+        "read_lock": read_lock,
+    }
     request = json.load(sys.stdin)
     try:
         send({"result": asyncio.run(operations[request["op"]](request, send))})

@@ -25,7 +25,10 @@ def locked_from_record(record: Mapping[str, Any]) -> LockedConda:
 
 
 def record_from_locked(locked: LockedConda) -> dict[str, Any]:
-    """Return the repodata record of a lock entry; what the entry says wins over its record."""
+    """Return the repodata record of a lock entry; what the entry says wins over its record.
+
+    An entry that does not know what the package depends on (of an explicit list) has no ``depends``.
+    """
     facts: dict[str, Any] = {
         "name": locked.name,
         "version": locked.version,
@@ -39,4 +42,4 @@ def record_from_locked(locked: LockedConda) -> dict[str, Any]:
         "size": locked.size,
     }
     known = {key: value for key, value in facts.items() if value is not None}
-    return {"build_number": 0, "depends": [], **locked.record, **known}
+    return {"build_number": 0, **locked.record, **known}

@@ -118,7 +118,7 @@ def _obtain(
                 url=source.url,
                 sha256=sha256,
                 size=source.size if isinstance(source, LockedHttp) else None,
-                headers=_headers(source.headers if isinstance(source, HttpSource) else {}),
+                headers=_headers(source.headers),
             )
             entry = download(request, store, policy or HttpPolicy.from_environment(), reporter)
     return _Obtained(store.content(entry.sha256), entry)
@@ -177,6 +177,7 @@ def _lock(source: HttpSource | LockedHttp, entry: Entry) -> LockedHttp:
         type=source.type,
         compression=compression,
         filename=filename,
+        headers=source.headers,
     )
 
 

@@ -12,7 +12,7 @@ from poncho.install.distributions import EditableDistribution, editable_distribu
 from poncho.install.local import stage_local
 from poncho.install.pip import PipTool
 from poncho.lock.model import LockedPip
-from poncho.resolve.local import locked_directory
+from poncho.resolution.local import locked_directory
 from poncho.store import BuilderCache
 
 _PROJECT_FILES = ("pyproject.toml", "setup.py")

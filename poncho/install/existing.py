@@ -7,14 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from poncho._redact import strip_credentials
+from poncho._redact import strip_channel, strip_credentials
 from poncho.analysis.editable import read_origin
 from poncho.engine.conda_meta import read_records
 from poncho.engine.platforms import native_platform
 from poncho.errors import BuildError
 from poncho.install.distributions import InstalledDistribution, editable_distributions, installed_distributions
 from poncho.lock.model import Lock, LockedConda, LockedPip
-from poncho.spec import Spec, spec_digest
+from poncho.spec import Spec, portable, spec_digest
 
 _NOT_RECORD = frozenset({"files", "paths_data", "link", "extracted_package_dir", "package_tarball_full_path"})
 
@@ -56,7 +56,8 @@ def describe_prefix(prefix: Path) -> tuple[Spec, Lock]:
         source=str(prefix),
     )
     platform = next((item.subdir for item in conda if item.subdir not in ("", "noarch")), native_platform())
-    lock = Lock(platform=platform, spec_digest=spec_digest(spec), channels=channels, conda=conda, pip=pip)
+    asked = portable(spec)
+    lock = Lock(platform, spec_digest(asked), spec=asked, channels=channels, conda=conda, pip=pip)
     return spec, lock
 
 
@@ -80,7 +81,7 @@ def _locked(record: Mapping[str, Any]) -> LockedConda:
 
 def _channel(channel: str, subdir: str) -> str:
     """Return a channel's URL without credentials and subdir; empty for one that is a directory of this machine."""
-    clean = strip_credentials(channel).rstrip("/")
+    clean = strip_channel(channel).rstrip("/")
     clean = clean.removesuffix(f"/{subdir}") if subdir else clean
     return "" if clean.startswith(("file:", "/")) or clean in ("<unknown>", "pypi") else clean
 

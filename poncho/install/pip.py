@@ -23,6 +23,7 @@ from poncho.engine.pip_tools import (
 from poncho.engine.process import tool_failed
 from poncho.errors import BuildError
 from poncho.install.collisions import check_collisions, conda_files
+from poncho.install.installer_notes import forget_notes
 from poncho.install.local import local_source, stage_local
 from poncho.lock.model import LockedPip
 from poncho.store import BuilderCache
@@ -79,6 +80,7 @@ def install_pip(
         if local:
             # By name, not by path: an install from a path records that path of this machine in direct_url.json.
             tool.install(["--no-index", "--find-links", str(wheels), *_names(wheels)])
+    forget_notes(prefix)
     check_collisions(prefix, conda, reporter)
     count = len(locked)
     reporter(Event("done", "pip", f"{count} pip packages installed", done=count, total=count, unit="packages"))

@@ -17,7 +17,7 @@ from poncho.install.editables import LocalWheels, install_editables
 from poncho.install.existing import check_prefix, describe_prefix, locked_pip
 from poncho.install.virtual import is_virtual_environment, rebuild_virtual_environment
 from poncho.lock.model import Lock, LockedPip
-from poncho.spec import Spec, spec_digest
+from poncho.spec import Spec, portable, spec_digest
 from poncho.store import BuilderCache
 
 
@@ -120,4 +120,5 @@ def _describe_virtual(venv: Path, prefix: Path, local: LocalWheels) -> tuple[Spe
         conda=(f"python={python}",), pip=tuple(item.requirement for item in pip), python=python, source=str(venv)
     )
     pip = tuple(sorted((*pip, *local.locked), key=lambda one: one.name))
-    return spec, Lock(platform=native_platform(), spec_digest=spec_digest(spec), pip=pip)
+    asked = portable(spec)
+    return spec, Lock(native_platform(), spec_digest(asked), spec=asked, pip=pip)

@@ -27,7 +27,7 @@ from poncho.errors import BuildError
 from poncho.install.conda import install_conda
 from poncho.install.distributions import site_packages
 from poncho.lock.model import LockedConda
-from poncho.resolve import resolve_conda
+from poncho.resolution import resolve_conda
 from poncho.spec import Spec
 from poncho.store import BuilderCache
 

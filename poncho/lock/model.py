@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from poncho.spec.model import Spec
+
 
 @dataclass(frozen=True, slots=True)
 class LockedConda:
@@ -36,7 +38,7 @@ class LockedPip:
     """One distribution that pip installs: a wheel or sdist by URL and sha256, or a local or VCS requirement.
 
     ``requirement`` is what to hand to the installer (``name==version``, ``name @ URL``, or an absolute path for local code,
-    in which case ``sha256`` is the digest of that tree's content).
+    in which case ``sha256`` is the digest of that tree's content). ``size`` is in bytes, where the index says it.
     """
 
     name: str
@@ -44,6 +46,7 @@ class LockedPip:
     requirement: str
     url: str | None = None
     sha256: str | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,10 @@ class LockedGit:
 
 @dataclass(frozen=True, slots=True)
 class LockedHttp:
-    """One http file by the sha256 of the bytes that were transferred (before any decompression)."""
+    """One http file by the sha256 of the bytes that were transferred (before any decompression).
+
+    ``headers`` maps a header's name to the NAME of the environment variable that holds its value, as in a spec.
+    """
 
     url: str
     sha256: str
@@ -69,6 +75,7 @@ class LockedHttp:
     type: str = "file"
     compression: str | None = None
     filename: str | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +89,17 @@ class LockedBase:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Everything an environment is made of, for one platform (a conda subdir such as ``linux-64``)."""
+    """Everything an environment is made of, for one platform (a conda subdir such as ``linux-64``).
+
+    ``spec`` is what was asked for, as it may travel (``poncho.spec.portable``), and ``spec_digest`` its digest.
+    """
 
     platform: str
     spec_digest: str
     virtual_packages: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     base: LockedBase | None = None
+    spec: Spec | None = None
     conda: tuple[LockedConda, ...] = ()
     pip: tuple[LockedPip, ...] = ()
     git: Mapping[str, LockedGit] = field(default_factory=lambda: MappingProxyType({}))

@@ -7,13 +7,14 @@ import re
 from typing import Any
 
 from poncho._redact import strip_credentials
+from poncho.install.installer_notes import NOTES
 
 # Files whose purpose is to hold credentials or settings of a person or a machine.
 PRIVATE_NAMES = frozenset(
     {".condarc", "condarc", "pip.conf", ".netrc", "_netrc", ".pypirc", ".git-credentials", ".condatoken"}
 )
-# Notes of installers about themselves: times and cache paths, of no use in the environment.
-INSTALLER_NOTES = frozenset({"uv_cache.json", "uv_build.json"})
+# Of no use in the environment, and other bytes in every build.
+INSTALLER_NOTES = NOTES
 
 _ENTRY_POINTS = ("unix_python_entry_point", "windows_python_entry_point_script")
 _LOCAL_KEYS = ("extracted_package_dir", "package_tarball_full_path")

@@ -31,12 +31,13 @@ _TOP_IGNORED = ("$schema", "name", "description")
 _COMPRESSION_ALIASES = {"gz": "gzip", "bzip2": "bz2", "zstd": "zst", "lzma": "xz"}
 
 
-def parse(document: Any, *, source: str | None = None) -> Spec:
+def parse(document: Any, *, source: str | None = None, pointer: str = "") -> Spec:
     """Return the Spec that a JSON value describes, in any of the three dialects; the argument is left as it is.
 
-    ``source`` names the document in messages. Raises SpecError with a JSON pointer.
+    ``source`` names the document in messages, ``pointer`` says where in it the value stands. Raises SpecError with a
+    JSON pointer.
     """
-    root = Reader(document, "", source)
+    root = Reader(document, pointer, source)
     if not isinstance(document, dict):
         root.fail(
             f"a spec must be a JSON object, not {kind_of(document)}",
@@ -74,14 +75,21 @@ def load_json(text: str, *, source: str | None = None) -> Any:
         return result
 
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        value = json.loads(text, object_pairs_hook=unique)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        return value
     except json.JSONDecodeError as error:
         hint = "JSON has no comments and no comma after the last element; strings stand in double quotes"
         raise SpecError(
             f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}", source=source, hint=hint
         ) from error
+    except UnicodeEncodeError as error:
+        raise SpecError("not JSON: holds half of a surrogate pair (\\ud800 to \\udfff)", source=source) from error
+    except ValueError as error:  # a number of more digits than Python reads
+        raise SpecError(f"not JSON: {str(error).partition(';')[0]}", source=source) from error
     except RecursionError as error:
-        raise SpecError("not a spec: nested too deeply", source=source) from error
+        raise SpecError("nested too deeply", source=source) from error
 
 
 def document(spec: Spec) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
-from poncho._redact import strip_credentials
+from poncho._redact import strip_channel, strip_credentials, strip_match_spec
 from poncho.spec.model import GitSource, Spec
 from poncho.spec.requirements import is_local
 
@@ -23,7 +23,8 @@ def portable(spec: Spec) -> Spec:
     http = {name: replace(source, url=strip_credentials(source.url)) for name, source in spec.http.items()}
     return replace(
         spec,
-        channels=tuple(map(strip_credentials, spec.channels)),
+        channels=tuple(map(strip_channel, spec.channels)),
+        conda=tuple(map(strip_match_spec, spec.conda)),
         pip=tuple(map(portable_requirement, spec.pip)),
         git=MappingProxyType(git),
         http=MappingProxyType(http),

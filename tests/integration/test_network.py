@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from poncho.install import install_pip
-from poncho.resolve import resolve_pip
+from poncho.resolution import resolve_pip
 from poncho.store import BuilderCache
 from tests.integration.test_existing import wheel
 from tests.support import packages
@@ -23,6 +23,14 @@ from tests.support.network import authority, proxy
 from tests.support.server import FileServer, serve
 
 SECRET = "s3cr3t-CANARY"
+# Older pips and uv ask "get SERVICE USER", pip 26 and later "--mode=creds --output=json get SERVICE USER".
+_KEYRING = f"""#!/bin/sh
+case $* in
+    get*) echo {SECRET} ;;
+    --mode=creds*get*) echo '{{"username": "user", "password": "{SECRET}"}}' ;;
+    *) exit 2 ;;
+esac
+"""
 FULL = bool(os.environ.get("PONCHO_TEST_FULL"))
 
 # The way to the package index that this machine has: these tests have servers of their own.
@@ -250,7 +258,7 @@ def test_a_private_index(
     elif how == "keyring":
         (tmp_path / "bin").mkdir()
         command = tmp_path / "bin/keyring"
-        command.write_text(f'#!/bin/sh\n[ "$1" = get ] && echo {SECRET}\n')
+        command.write_text(_KEYRING)
         command.chmod(0o755)
         monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
         monkeypatch.setenv("PIP_INDEX_URL", simple.replace("://", "://user@"))

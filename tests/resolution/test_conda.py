@@ -9,8 +9,8 @@ import pytest
 from poncho.engine import native_platform
 from poncho.engine.rattler import RattlerEngine
 from poncho.errors import ResolveError
-from poncho.resolve import resolve_conda, wanted_python
-from poncho.resolve.conda import conda_specs, package_name, pinned_constraints
+from poncho.resolution import resolve_conda, wanted_python
+from poncho.resolution.conda import conda_specs, package_name, pinned_constraints
 from poncho.spec import Spec
 from poncho.store import BuilderCache
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -19,11 +19,14 @@ _FACTS = (
 )
 
 
-def best_wheel(wheels: Sequence[Mapping[str, Any]], python: Path, environ: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return the wheel (a table with ``url`` or ``path``) whose tag ``python`` prefers; all of them fit."""
+def best_wheel(wheels: Sequence[Mapping[str, Any]], tags: Callable[[], Sequence[Tag]]) -> Mapping[str, Any]:
+    """Return the wheel (a table with ``url`` or ``path``) whose tag the interpreter prefers; all of them fit.
+
+    ``tags`` gives what the interpreter supports, the preferred first; it is called only when there is a choice.
+    """
     if len(wheels) == 1:
         return wheels[0]
-    rank = {tag: place for place, tag in enumerate(supported_tags(python, environ))}
+    rank = {tag: place for place, tag in enumerate(tags())}
 
     def place(wheel: Mapping[str, Any]) -> tuple[int, str]:
         name = filename(wheel)
@@ -49,8 +52,11 @@ def supported_tags(python: Path, environ: Mapping[str, str]) -> list[Tag]:
     platforms = list(platform_tags())
     if implementation != "cpython":
         return list(compatible_tags(version, platforms=platforms))
-    abi = f"cp{version[0]}{version[1]}" + ("t" if free_threaded else "")
-    return [
-        *cpython_tags(version, [abi], platforms),
-        *compatible_tags(version, f"cp{version[0]}{version[1]}", platforms),
-    ]
+    return python_tags(version, platforms, free_threaded=free_threaded)
+
+
+def python_tags(version: Sequence[int], platforms: Sequence[str], *, free_threaded: bool = False) -> list[Tag]:
+    """Return the tags that CPython ``version`` (major, minor) supports on ``platforms``, the preferred first."""
+    name = f"cp{version[0]}{version[1]}"
+    abi = name + ("t" if free_threaded else "")
+    return [*cpython_tags(version, [abi], platforms), *compatible_tags(version, name, platforms)]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 
 from packaging.utils import canonicalize_name
 
@@ -20,8 +21,8 @@ from poncho.engine.git_credentials import take_git_credentials
 from poncho.engine.pip_tools import clean_environment, pip_command, run_tool, uv_command
 from poncho.errors import BuildError, FetchError, PonchoError, ResolveError
 from poncho.lock.model import LockedPip
-from poncho.resolve.pip_with_pip import resolve_with_pip
-from poncho.resolve.pip_with_uv import resolve_with_uv
+from poncho.resolution.pip_with_pip import resolve_with_pip
+from poncho.resolution.pip_with_uv import Target, resolve_with_uv
 from poncho.spec.requirements import absolute_local, is_local
 from poncho.store import BuilderCache
 
@@ -29,7 +30,7 @@ _NETWORK_WORDS = (
     "failed to fetch", "error sending request", "network was disabled", "connection", "name resolution", "timed out",
     "could not find a version that satisfies the requirement setuptools (from versions: none)",
 )  # fmt: skip
-_FAILED = (BuildError, ResolveError)
+FAILED = (BuildError, ResolveError)
 
 
 def resolve_pip(
@@ -37,6 +38,7 @@ def resolve_pip(
     *,
     python: Path,
     constraints: Mapping[str, str] | None = None,
+    pins: Mapping[str, str] = MappingProxyType({}),
     offline: bool = False,
     cache: BuilderCache,
     reporter: Reporter = silent,
@@ -48,7 +50,7 @@ def resolve_pip(
     ``requirements`` are PEP 508, URLs, VCS URLs or local paths (relative to ``root``, default the current directory).
     ``constraints`` (name → version) must stay as they are; None means every distribution that ``python`` has. A name
     that it does not have is left out: a conda package's name need not be that of a distribution (conda's ``yaml`` is
-    a C library).
+    a C library). ``pins`` (name → version) hold for what is not installed, if it is chosen.
 
     Raises ResolveError with the resolver's own words (naming what conda installed when that is in the way),
     FetchError when an index cannot be read, BuildError when there is neither uv nor pip.
@@ -65,11 +67,12 @@ def resolve_pip(
     reporter(Event("start", "pip", f"{len(lines)} pip requirements, with {'uv' if uv else 'pip'}"))
     try:
         if uv:
-            found = resolve_with_uv(uv, lines, python, keep, offline=offline, cache=cache, environ=environ)
+            target = Target.of(python, environ)
+            found = resolve_with_uv(uv, lines, target, {**pins, **keep}, offline=offline, cache=cache, environ=environ)
         else:
             pip = pip_command(python, environ)
-            found = resolve_with_pip(pip, lines, keep, offline=offline, cache=cache, environ=environ)
-    except _FAILED as error:
+            found = resolve_with_pip(pip, lines, {**pins, **keep}, offline=offline, cache=cache, environ=environ)
+    except FAILED as error:
         raise explain(error, keep) from error
     found = [replace(one, requirement=credentials.restored(one.requirement)) for one in found]
     locked = tuple(sorted(found, key=lambda one: canonicalize_name(one.name)))

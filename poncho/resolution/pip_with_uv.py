@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from packaging.tags import Tag
 from packaging.utils import canonicalize_name
 
 from poncho.engine.pip_tools import (
@@ -23,8 +26,8 @@ from poncho.engine.pip_tools import (
 )
 from poncho.errors import BuildError, ResolveError
 from poncho.lock.model import LockedPip
-from poncho.resolve.local import locked_directory, locked_file
-from poncho.resolve.wheels import best_wheel
+from poncho.resolution.local import locked_directory, locked_file
+from poncho.resolution.wheels import best_wheel, supported_tags
 from poncho.store import BuilderCache
 
 if sys.version_info >= (3, 11):
@@ -35,10 +38,30 @@ else:
 _STEP = "resolve the pip requirements"
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The interpreter that is resolved for, as uv is told of it.
+
+    ``installed`` are the arguments that say what it has, ``described`` those that say what it is; ``tags`` gives the
+    wheel tags that it supports, the preferred first.
+    """
+
+    installed: tuple[str, ...]
+    described: tuple[str, ...]
+    tags: Callable[[], Sequence[Tag]]
+    variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def of(cls, python: Path, environ: Mapping[str, str]) -> Target:
+        """Return the target that is an interpreter of this machine."""
+        where = ("--python", str(python))
+        return cls(where, where, lambda: supported_tags(python, environ))
+
+
 def resolve_with_uv(
     uv: Sequence[str],
     requirements: Sequence[str],
-    python: Path,
+    target: Target,
     constraints: Mapping[str, str],
     *,
     offline: bool,
@@ -49,39 +72,28 @@ def resolve_with_uv(
 
     Raises ResolveError with uv's own words in its context.
     """
-    env = environment_for_uv(environ, cache, offline=offline)
-    common = [*index_arguments_for_uv(environ), "--python", str(python), "--no-sources"]
+    env = {**environment_for_uv(environ, cache, offline=offline), **target.variables}
+    common = [*index_arguments_for_uv(environ), "--no-sources"]
     with cache.scratch("pip") as scratch:
         wanted = requirement_file(scratch / "requirements.txt", list(requirements))
-        kept = requirement_file(
-            scratch / "constraints.txt", [f"{name}=={version}" for name, version in constraints.items()]
-        )
+        pins = [f"{name}=={version}" for name, version in constraints.items()]
+        kept = requirement_file(scratch / "constraints.txt", pins)
         # The scratch directory is the working directory: uv would read a pyproject.toml in the caller's.
-        ask = [
-            *uv,
-            "pip",
-            "install",
-            "--dry-run",
-            "--output-format",
-            "json",
-            *common,
-            "-r",
-            str(wanted),
-            "-c",
-            str(kept),
-        ]
-        done = run_tool(ask, env=env, step=_STEP, cwd=scratch, error=ResolveError)
+        ask = [*uv, "pip", "install", "--dry-run", "--output-format", "json", *common, *target.installed]
+        done = run_tool(
+            [*ask, "-r", str(wanted), "-c", str(kept)], env=env, step=_STEP, cwd=scratch, error=ResolveError
+        )
         changes = _changes(done.stdout)
         if not changes:
             return []
         pins = [f"{name}=={version}" for name, version in changes.items() if version]
         pinned = requirement_file(scratch / "pins.txt", pins)
         satisfied = requirement_file(scratch / "satisfied.txt", [name for name in constraints if name not in changes])
-        lock = [*uv, "pip", "compile", "--quiet", "--format", "pylock.toml", *common, str(wanted)]
+        lock = [*uv, "pip", "compile", "--quiet", "--format", "pylock.toml", *common, *target.described, str(wanted)]
         lock += ["-c", str(pinned), "--excludes", str(satisfied)]
         done = run_tool(lock, env=env, step=_STEP, cwd=scratch, error=ResolveError)
         packages = tomllib.loads(done.stdout).get("packages", [])
-        found = [_locked(package, scratch, python, environ) for package in packages]
+        found = [_locked(package, scratch, target) for package in packages]
     return [one for one in found if canonicalize_name(one.name) in changes]
 
 
@@ -98,7 +110,7 @@ def _changes(answer: str) -> dict[str, str | None]:
         ) from error
 
 
-def _locked(package: Mapping[str, Any], directory: Path, python: Path, environ: Mapping[str, str]) -> LockedPip:
+def _locked(package: Mapping[str, Any], directory: Path, target: Target) -> LockedPip:
     """Return the lock entry of one ``[[packages]]`` table; paths in it are relative to ``directory``."""
     name, version = str(package["name"]), str(package.get("version", ""))
     if "directory" in package:
@@ -120,8 +132,9 @@ def _locked(package: Mapping[str, Any], directory: Path, python: Path, environ: 
             name, version, f"{name} @ {url}{fragment}", url=url, sha256=archive.get("hashes", {}).get("sha256")
         )
     wheels = package.get("wheels") or []
-    chosen = best_wheel(wheels, python, environ) if wheels else package.get("sdist")
+    chosen = best_wheel(wheels, target.tags) if wheels else package.get("sdist")
     if not chosen:
         raise ResolveError(f"{name} {version} has no file that fits this Python", hint="choose another version")
     url = chosen.get("url") or Path(directory, chosen["path"]).resolve().as_uri()
-    return LockedPip(name, version, f"{name}=={version}", url=url, sha256=chosen.get("hashes", {}).get("sha256"))
+    sha256, size = chosen.get("hashes", {}).get("sha256"), chosen.get("size")
+    return LockedPip(name, version, f"{name}=={version}", url=url, sha256=sha256, size=size)

@@ -47,7 +47,7 @@ def locked_file(name: str, version: str, path: Path) -> LockedPip:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise ResolveError(f"{path}: cannot be read ({error.strerror})") from error
-    return LockedPip(name, version, f"{name} @ {path.as_uri()}", url=path.as_uri(), sha256=digest)
+    return LockedPip(name, version, str(path), url=path.as_uri(), sha256=digest)
 
 
 def tree_digest(root: Path) -> str:

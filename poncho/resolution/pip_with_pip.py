@@ -12,7 +12,7 @@ from poncho.engine.pip_tools import environment_for_pip, requirement_file, run_t
 from poncho.engine.process import tool_failed
 from poncho.errors import ResolveError
 from poncho.lock.model import LockedPip
-from poncho.resolve.local import locked_directory, locked_file
+from poncho.resolution.local import locked_directory, locked_file
 from poncho.store import BuilderCache
 
 _STEP = "resolve the pip requirements"

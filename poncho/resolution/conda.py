@@ -35,6 +35,7 @@ def resolve_conda(
     platform: str,
     base: LocalBase | None = None,
     extra_channels: Iterable[str] = (),
+    constraints: Iterable[str] = (),
     virtual_packages: tuple[str, ...] | None = None,
     offline: bool = False,
     reporter: Reporter = silent,
@@ -42,9 +43,9 @@ def resolve_conda(
     """Return the conda packages that satisfy ``spec`` on ``platform`` (a conda subdir), sorted by name.
 
     A spec that names no channel is solved against ``base`` alone. ``extra_channels`` come after the spec's own.
-    ``pinned`` versions hold for a package if it is chosen. pip packages bring Python and pip with them. Raises
-    ResolveError (nothing satisfies the spec; a conda package without a channel to take it from), FetchError (a
-    channel cannot be read).
+    ``pinned`` versions, and ``constraints`` (match specs), hold for a package if it is chosen. pip packages bring
+    Python and pip with them. Raises ResolveError (nothing satisfies the spec; a conda package without a channel to
+    take it from), FetchError (a channel cannot be read).
     """
     channels = (*spec.channels, *extra_channels)
     if not channels and not spec.names_a_channel:
@@ -59,7 +60,7 @@ def resolve_conda(
         channels=channels,
         specs=specs,
         platform=platform,
-        constraints=tuple(pinned_constraints(spec)),
+        constraints=(*pinned_constraints(spec), *constraints),
         virtual_packages=virtual_packages,
         offline=offline,
     )

@@ -1,0 +1,121 @@
+"""What a file holds: a spec, a lock of any kind, or a package with its own lock inside. Told by content, not by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from poncho.engine import native_platform
+from poncho.engine.pixi_lock import read_pixi_lock
+from poncho.errors import PackageError, SpecError
+from poncho.lock.codec import loads
+from poncho.lock.compare import spec_changes
+from poncho.lock.foreign import lifted, lock_kind, read_conda_lock, read_explicit, read_pylock
+from poncho.lock.model import Lock
+from poncho.package import open_package
+from poncho.resolution import Means, lock_from_pylock
+from poncho.spec import Spec, decode, loads_spec, portable, spec_digest
+
+# Larger than any lock that was seen (a pixi.lock of ten environments has 5 MB), smaller than what exhausts memory.
+_LIMIT = 64 << 20
+_ARCHIVES = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"hsqs", b"BZh", b"\xfd7zXZ")
+
+
+def read_source(
+    path: Path, *, means: Means, platform: str | None = None, environment: str | None = None
+) -> Spec | Lock:
+    """Return the spec or lock in a file; local code in it starts from its directory.
+
+    A package gives its own lock; local code of that is looked for in the current directory. Raises SpecError,
+    PackageError, and what completing a pylock.toml raises.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_LIMIT + 1)
+    except OSError as error:
+        raise SpecError(f"cannot be read ({error.strerror})", source=str(path)) from error
+    if _is_package(data):
+        return _of_package(path)
+    if len(data) > _LIMIT:
+        raise SpecError(f"larger than {_LIMIT >> 20} MiB: this is no spec and no lock", source=str(path))
+    text = decode(data, source=str(path))
+    base = path.absolute().parent
+    return read_text(text, means=means, source=str(path), base=base, platform=platform, environment=environment)
+
+
+def read_text(
+    text: str,
+    *,
+    means: Means,
+    source: str | None = None,
+    base: Path | None = None,
+    platform: str | None = None,
+    environment: str | None = None,
+) -> Spec | Lock:
+    """Return the spec or lock that a text is; see ``read_source``. ``base`` defaults to the current directory."""
+    base = base or Path.cwd()
+    kind = lock_kind(text, source=source)
+    wanted = platform or native_platform()
+    if kind is None:
+        return loads_spec(text, source=source, base=base)
+    if kind == "poncho":
+        lock = loads(text, source=source, base=base)
+    elif kind == "explicit":
+        lock = read_explicit(text, platform=wanted, source=source)
+    elif kind == "conda-lock":
+        lock = read_conda_lock(text, platform=wanted, environment=environment, source=source)
+    elif kind == "pixi":
+        lock = read_pixi_lock(
+            text, platform=wanted, environment=environment, cache=means.cache, source=source, base=base
+        )
+    else:
+        pylock = read_pylock(text, source=source)
+        lock = lock_from_pylock(pylock, platform=wanted, means=means, base=base, source=source)
+    if environment is not None and kind not in ("conda-lock", "pixi"):
+        raise SpecError("has no environments to choose from", source=source, hint="leave --environment out")
+    if platform is not None and lock.platform != platform:
+        raise SpecError(f"is a lock for {lock.platform}, not for {platform}", source=source)
+    return lifted(lock)
+
+
+def read_lock(path: Path, *, means: Means, platform: str | None = None) -> Lock:
+    """Return the lock in a file. Raises SpecError for one that is missing, or holds a spec."""
+    if not path.exists():
+        raise SpecError("no such file", source=str(path), hint=f"make it: poncho lock spec.json -o {path}")
+    found = read_source(path, means=means, platform=platform)
+    if isinstance(found, Spec):
+        raise SpecError("is a spec, not a lock", source=str(path), hint="poncho lock SPEC -o lock.json makes one")
+    return found
+
+
+def check_fresh(lock: Lock, spec: Spec, path: Path) -> None:
+    """Raise SpecError, saying what changed, unless ``lock`` was made for ``spec``."""
+    if lock.spec_digest == spec_digest(portable(spec)):
+        return
+    changes = spec_changes(lock.spec, spec) if lock.spec else ()
+    raise SpecError(
+        f"the lock is stale, the spec has changed: {'; '.join(changes) or 'it has another digest'}",
+        source=str(path),
+        hint=f"lock it again: poncho lock SPEC -o {path}",
+        context={"changes": list(changes)},
+    )
+
+
+def _is_package(data: bytes) -> bool:
+    # A self-extracting package begins like a script; no text holds a zero byte.
+    return data.startswith(_ARCHIVES) or data[257:262] == b"ustar" or b"\0" in data[: 1 << 20]
+
+
+def _of_package(path: Path) -> Lock:
+    try:
+        package = open_package(path)
+    except PackageError as error:
+        raise SpecError(
+            "is not text (UTF-8), so it is no spec, and it is no package that can be read",
+            source=str(path),
+            hint=error.message,
+        ) from error
+    if package.lock_text is None:
+        raise PackageError(
+            f"{path}: has no lock inside, so it cannot be built again", hint="PONCHO's own packages have one"
+        )
+    return lifted(loads(package.lock_text, source=f"{path}:poncho/lock.json", base=Path.cwd()))
