@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from poncho._redact import redact
+from poncho._version import __version__
 from poncho.errors import PonchoError
 
 Command = Callable[[Namespace], int]
@@ -27,8 +28,10 @@ class Parser(ArgumentParser):
         raise SystemExit(2)
 
 
-def add_common(parser: ArgumentParser) -> None:
-    """Add the options that every command has."""
+def add_common(parser: ArgumentParser, *, version: bool = True) -> None:
+    """Add the options that every command has; ``version``: unless it has a --version of its own."""
+    if version:
+        parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     group = parser.add_argument_group("what is shown")
     group.add_argument("--json", action="store_true", help="write the result, or the error, as one JSON object")
     group.add_argument("-q", "--quiet", action="store_true", help="show errors only")

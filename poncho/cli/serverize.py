@@ -39,7 +39,7 @@ def make_parser(prog: str) -> Parser:
         "--version", required=True, choices=["work_queue", "taskvine"], help="whose worker is to call the functions"
     )
     parser.add_argument("--pack", metavar="ENV", help="also make the package that the program needs")
-    add_common(parser)
+    add_common(parser, version=False)
     return parser
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import time
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
@@ -93,6 +94,8 @@ def _list(arguments: Namespace, store: NodeStore) -> int:
     if arguments.json:
         print(json.dumps({"store": str(store.root), "packages": rows}, indent=4))
         return 0
+    if rows and sys.stdout.isatty():
+        print(f"{'PACKAGE':{max(len(str(row['name'])) for row in rows)}}  {'SIZE':>9}  LAST USED (UTC)")
     for row in rows:
         used = "in use" if row["in_use"] else row["used"]
         print(f"{row['name']}  {_human(int(str(row['bytes']))):>9}  {used}")

@@ -21,6 +21,7 @@ from poncho.store.liveness import InUseError, sole_user, started, users
 # The runner looks in the same places, in the same order.
 _SCRATCH = ("_CONDOR_SCRATCH_DIR", "SLURM_TMPDIR", "OSG_WN_TMP", "WORK_QUEUE_SANDBOX", "TMPDIR")
 _PREFIX = Path("poncho/state/prefix")
+_ENTER = Path("poncho/state/enter")
 _DIGEST = Path("poncho/state/digest")
 _GONE = ".gone."
 
@@ -77,10 +78,11 @@ class NodeStore:
                 continue
             try:
                 digest = (path / _DIGEST).read_text().strip()
-                status = (path / (_PREFIX if (path / _PREFIX).exists() else _DIGEST)).stat()
+                read = [(path / name).stat() for name in (_ENTER, _PREFIX) if (path / name).exists()]
+                read = read or [(path / _DIGEST).stat()]
             except (OSError, ValueError):
                 continue  # not one of ours, or being deleted
-            found.append(Entry(path.name, path, digest, tree_size(path), max(status.st_atime, status.st_mtime)))
+            found.append(Entry(path.name, path, digest, tree_size(path), _used(read)))
         return sorted(found, key=lambda entry: (entry.used, entry.name))
 
     def find(self, name: str) -> Entry:
@@ -199,6 +201,11 @@ def tree_size(root: Path) -> int:
                 seen.add((status.st_dev, status.st_ino))
                 total += status.st_blocks * 512
     return total
+
+
+def _used(read: Iterable[os.stat_result]) -> float:
+    """Return when one of the files was last read or written: which of them a start reads, its way decides."""
+    return max(time for status in read for time in (status.st_atime, status.st_mtime))
 
 
 def _due(entries: list[Entry], now: float, max_age: float | None, max_size: int | None) -> list[Entry]:

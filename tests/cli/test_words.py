@@ -26,8 +26,9 @@ def test_help_goes_to_stdout_and_exits_0(name: str):
     assert result.stderr == ""
 
 
-def test_version_is_printed():
-    assert run_cli("poncho", "--version").ok().stdout == f"poncho {__version__}\n"
+@pytest.mark.parametrize("name", [*COMMANDS, "poncho_package_cache"])
+def test_version_is_printed(name: str):
+    assert run_cli(name, "--version").ok().stdout == f"{name} {__version__}\n"
 
 
 def test_subcommands_are_the_same_commands(tmp_path: Path):

@@ -124,3 +124,27 @@ def test_every_step_of_a_cold_start_is_a_line_with_its_time(run: Runner, package
     steps = "\n".join(lines)
     for word in ("fit", "unpacking", "relocating", "published", "ready", "activate.d"):
         assert word in steps
+
+
+def test_what_is_written_wrongly_is_told_how_to_write_it(run: Runner, package: Path) -> None:
+    run(f"-e{package}", "say").refused(f"unknown option -e{package}", f"a blank is missing: -e {package}")
+    for options in (["-u", "a", "-u", "b"], ["-u", "a", "--unpack-to=b"]):
+        run("-e", package, *options, "say").refused("is given twice: a and b")
+    run("-e", package, "-e", "other", "say").refused("is given twice")
+    assert run.unpacked() == []
+    assert not list(run.cwd.iterdir())
+
+
+@pytest.mark.parametrize("seconds", ["x", "", "5x", "-1"])
+def test_a_wait_that_is_no_number_is_refused_whether_there_is_something_to_wait_for_or_not(
+    run: Runner, package: Path, seconds: str
+) -> None:
+    run("-e", package, "-w", seconds, "say").refused("takes whole seconds")
+    run("-e", package, "-w", 5, "say").ok()
+    run("-e", package, "-w", seconds, "say").refused("takes whole seconds")
+
+
+def test_a_store_that_is_a_file_is_named(run: Runner, package: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = {"PONCHO_STORE": str(tmp_path / "file")}
+    run("-e", package, "say", env=store).refused(f"the store {tmp_path / 'file'} is not a directory", "hint:")

@@ -47,9 +47,14 @@ def test_what_it_has_is_used_and_the_rest_goes_to_the_users_own(site: Path) -> N
     for option in ([], ["-d"]):
         done = as_user(site, *option, "-e", str(site / "known.tar.gz"), *show)
         assert done.stdout == f"{site}/store\n", done.stderr
-    for _ in range(2):
+    for time in range(2):
         done = as_user(site, "-e", str(site / "other.tar.gz"), *show)
         assert done.stdout == f"{site}/tmp/poncho-65534\n", done.stderr
+        # Said once, when it costs something.
+        warned = f"warning: the store {site}/store cannot be written and does not have {site}/other.tar.gz"
+        assert (warned in done.stderr) is (time == 0)
+    done = as_user(site, "-d", "-e", str(site / "other.tar.gz"), *show)
+    assert f"{site}/store cannot be written: what it has not is kept in {site}/tmp/poncho-65534" in done.stderr
     assert sorted(site.glob("store/**")) == before
 
 

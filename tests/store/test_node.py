@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import random
 import subprocess
 import sys
@@ -35,7 +36,8 @@ def fill(run: Runner, number_of: int) -> list[Entry]:
         digest = plain(facts={}, variables={"N": f"lib/{number}"}).write(package)
         run("-e", package).ok()
         then = time.time() - 86400 * (number_of - number)
-        os.utime(run.store / digest / "poncho/state/prefix", (then, then))
+        for name in ("prefix", "enter"):
+            os.utime(run.store / digest / "poncho/state" / name, (then, then))
     return NodeStore(run.store).entries()
 
 
@@ -223,3 +225,16 @@ def test_the_library_chooses_the_same_directory_as_the_runner(run: Runner, tmp_p
         assert len(NodeStore(node_store_path(env)).entries()) == 1
     with pytest.raises(StoreError):
         NodeStore(run.store).find("x")
+
+
+def test_a_terminal_gets_a_line_of_headings_and_a_program_none(run: Runner) -> None:
+    (entry,) = fill(run, 1)
+    assert cli("list", "--store", run.store).stdout.startswith(entry.name)
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "poncho.cli.main", "store", "list", "--store", str(run.store)]
+    subprocess.run(command, stdout=slave, check=True)
+    os.close(slave)
+    head, row = os.read(master, 4096).decode().splitlines()
+    os.close(master)
+    assert head.split() == ["PACKAGE", "SIZE", "LAST", "USED", "(UTC)"]
+    assert row.startswith(entry.name)
