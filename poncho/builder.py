@@ -41,7 +41,7 @@ class CreateOptions:
     ``ignore_missing`` packs a conda environment whose packages lack files.
 
     ``lock`` is a file: with ``locked`` it is read and built from, and refused when the spec has changed since; without,
-    it gets the lock of what was built.
+    it gets the lock of what was built. Without ``reuse`` all files are read and compressed anew.
     """
 
     conda_executable: str | None = None
@@ -51,6 +51,7 @@ class CreateOptions:
     ignore_missing: bool = False
     lock: Path | None = None
     locked: bool = False
+    reuse: bool = True
     pack: PackOptions = field(default_factory=PackOptions)
 
 
@@ -68,8 +69,9 @@ def create(
     whole or not at all. Raises PonchoError of the step that failed; nothing is left behind.
     """
     options = options or CreateOptions()
+    options = replace(options, pack=options.pack.for_output(os.fspath(output)))
     target = Path(output).absolute()
-    check_output(target)
+    check_output(target, directory=options.pack.format == "dir")
     if options.lock is not None and not options.locked:
         check_output(options.lock.absolute())
     found = read(source, options=options, reporter=reporter)
@@ -187,9 +189,16 @@ def _means(options: CreateOptions, reporter: Reporter) -> Means:
     return Means(select_engine(options.conda_executable, cache=cache), cache, options.offline, reporter)
 
 
-def check_output(target: Path) -> None:
-    """Refuse an output that could not be written, before any work is done. Raises StoreError."""
-    if target.is_dir():
+def check_output(target: Path, *, directory: bool = False) -> None:
+    """Refuse an output that could not be written, before any work is done. Raises StoreError.
+
+    With ``directory`` it is to be a new or empty directory.
+    """
+    if directory and (target.exists() and not target.is_dir()):
+        raise StoreError(f"{target}: is a file, not a directory", hint="name a new directory")
+    if directory and target.is_dir() and any(target.iterdir()):
+        raise StoreError(f"{target}: exists and is not empty", hint="name a new directory, or empty it")
+    if target.is_dir() and not directory:
         raise StoreError(f"{target}: is a directory", hint=f"name a file, for example {target / 'env.tar.gz'}")
     if not target.parent.is_dir():
         raise StoreError(f"{target.parent}: no such directory", hint=f"create it first: mkdir -p {target.parent}")
@@ -218,6 +227,8 @@ def _create_from_lock(
         spec_text=dumps(lock.spec or Spec()),
         lock_text=lock_text(portable_lock(lock)),
         options=options.pack,
+        cache=cache if options.reuse else None,
+        origin="linked",
         reporter=reporter,
     )
 
@@ -254,6 +265,8 @@ def _create_from_prefix(prefix: Path, target: Path, options: CreateOptions, repo
             spec_text=dumps(portable(found.spec)),
             lock_text=lock_text(portable_lock(found.lock)),
             options=replace(options.pack, build_prefixes=(*options.pack.build_prefixes, *found.spellings)),
+            cache=cache if options.reuse else None,
+            origin="lasting" if found.prefix == prefix else "copied",
             reporter=reporter,
         )
     if options.lock is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from poncho.cli.guard import Parser, add_common, run
 from poncho.cli.progress import human_bytes, reporter_for
 
 if TYPE_CHECKING:
-    from poncho.pack import Format, Trimmed
+    from poncho.pack import Trimmed
 
 _DESCRIPTION = (
     "Build one relocatable package from a spec, a lock, an environment's directory, or a conda environment's name."
@@ -69,9 +70,23 @@ def make_parser(prog: str) -> Parser:
         help="build from LOCK without solving; refuse it, saying what changed, when it is not that of SPEC",
     )
     parser.add_argument("--offline", action="store_true", help="use only what the caches hold")
-    parser.add_argument("--level", type=int, metavar="N", help="compression level, 0 to 12 (default: 2, fast)")
+    parser.add_argument(
+        "--format",
+        metavar="F",
+        help="tar.gz, tar.zst, tar, sh (a script that runs itself) or dir (a directory); "
+        "default: by OUTPUT's suffix, / for dir; tar.gz where there is none",
+    )
+    parser.add_argument(
+        "--level",
+        type=int,
+        metavar="N",
+        help="compression level: 0 to 12 (default 2, fast; 6 is smaller than conda-pack's), 0 to 19 for tar.zst (3)",
+    )
     parser.add_argument(
         "--threads", type=int, default=0, metavar="N", help="threads that compress (default: one per processor)"
+    )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="read and compress every file, and keep nothing of it for the next time"
     )
     add_common(parser)
     return parser
@@ -100,8 +115,9 @@ def command(arguments: Namespace) -> int:
         ignore_missing=arguments.ignore_missing_files,
         lock=arguments.lock,
         locked=arguments.locked,
+        reuse=not arguments.no_cache,
         pack=PackOptions(
-            format=_format(arguments.output),
+            format=arguments.format,
             level=arguments.level,
             threads=arguments.threads,
             ignore_editable=arguments.ignore_editable_packages,
@@ -112,7 +128,7 @@ def command(arguments: Namespace) -> int:
         source = arguments.spec
         if source == "-":
             source = read(sys.stdin.buffer, options=options, reporter=reporter)
-        created = create(source, Path(arguments.output), options=options, reporter=reporter)
+        created = create(source, arguments.output, options=options, reporter=reporter)
     if arguments.json:
         print(json.dumps(created.to_json(), indent=4, sort_keys=True))
     elif not arguments.quiet:
@@ -121,7 +137,9 @@ def command(arguments: Namespace) -> int:
         if created.trimmed is not None:
             _show_trimmed(prog, created.trimmed)
         if sys.stderr.isatty():
-            print(f"run it: poncho_package_run -e {arguments.output} python …", file=sys.stderr)
+            itself = created.path.suffix == ".sh" and os.access(created.path, os.X_OK)
+            command = str(created.path) if itself else f"poncho_package_run -e {arguments.output}"
+            print(f"run it: {command} python …", file=sys.stderr)
     return 0
 
 
@@ -131,13 +149,6 @@ def _show_trimmed(prog: str, trimmed: Trimmed) -> None:
         print(f"  {kind:<8} {human_bytes(size):>9}  {files} files", file=sys.stderr)
     for line in trimmed.kept:
         print(f"  kept     {line}", file=sys.stderr)
-
-
-def _format(output: str) -> Format:
-    """Return the format that the output's suffix asks for; anything else is the default, which every tar reads."""
-    if output.endswith(".tar"):
-        return "tar"
-    return "tar.zst" if output.endswith((".tar.zst", ".tzst")) else "tar.gz"
 
 
 if __name__ == "__main__":

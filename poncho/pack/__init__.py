@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from poncho._types import Event, Reporter, silent
 from poncho.errors import BuildError
-from poncho.pack import activation, layout, manifest, recordfile, relocation, scrub
-from poncho.pack.compress import compressor
+from poncho.pack import activation, layout, manifest, recordfile, relocation, scrub, selfextract
+from poncho.pack.buffers import Buffers
+from poncho.pack.caches import open_caches
+from poncho.pack.compress import compressor, parts_compressor
 from poncho.pack.layout import Format
-from poncho.pack.model import Entry, Findings, Member, Overlay, PackedPackage, PackOptions, Trimmed
+from poncho.pack.model import Entry, Findings, Member, Origin, Overlay, PackedPackage, PackOptions, Trimmed
 from poncho.pack.ownership import OWNERS, ownership
-from poncho.pack.plan import Plan, added_members, check_variables, made_entry, make_plan
+from poncho.pack.plan import Plan, added_members, check_variables, made_entry, make_plan, spellings
 from poncho.pack.reading import read_whole
+from poncho.pack.sink import Press, Sink
 from poncho.pack.transform import Transformer, without_credentials
+from poncho.pack.tree import Tree, new_directory, settle
 from poncho.pack.writer import Writer
-from poncho.store import atomic_file
+from poncho.store import BuilderCache, atomic_file
 
 __all__ = ["Format", "Overlay", "PackOptions", "PackedPackage", "Trimmed", "pack"]
 
@@ -38,17 +44,62 @@ def pack(
     spec_text: str,
     lock_text: str,
     options: PackOptions | None = None,
+    cache: BuilderCache | None = None,
+    origin: Origin = "lasting",
     reporter: Reporter = silent,
 ) -> PackedPackage:
-    """Pack the environment in ``prefix`` into the file ``output``, which appears whole or not at all.
+    """Pack the environment in ``prefix`` into ``output``, which appears whole or not at all: a file, or a new directory.
 
     ``overlay`` holds files to pack over the prefix's own; ``data`` is a directory that becomes ``poncho/data``;
     ``variables`` maps names of environment variables to paths relative to the package's root; ``spec_text``
-    and ``lock_text`` are JSON. The prefix is only read. The format is
+    and ``lock_text`` are JSON. With ``cache``, what did not change since an earlier package is neither read nor compressed
+    again, and the bytes are the same; ``origin`` says how the prefix came about. The prefix is only read. The format is
     described in ``docs/format.md``. Raises BuildError for an environment that cannot be packed (named files, editable
     installs), a full disk, a bad variable; StoreError when the output's directory is missing or cannot be written.
     """
-    options = options or PackOptions()
+    options = (options or PackOptions()).for_output(output.name)
+    with _without_collector():
+        return _pack(
+            prefix,
+            output,
+            overlay,
+            data,
+            variables,
+            spec_text,
+            lock_text,
+            options or PackOptions(),
+            cache,
+            origin,
+            reporter,
+        )
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Stop the collector of cycles: packing makes a hundred thousand objects and no cycles, and it looks at all of them."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _pack(
+    prefix: Path,
+    output: Path,
+    overlay: Overlay | None,
+    data: Path | None,
+    variables: Mapping[str, str],
+    spec_text: str,
+    lock_text: str,
+    options: PackOptions,
+    cache: BuilderCache | None,
+    origin: Origin,
+    reporter: Reporter,
+) -> PackedPackage:
+    form = options.format or "tar.gz"
     if not prefix.is_dir():
         raise BuildError(f"{prefix}: no such directory", hint="give the directory of an environment")
     epoch = options.mtime()
@@ -58,14 +109,40 @@ def pack(
     conda, warnings = activation.conda_variables(prefix)
     env = activation.env_sh(conda, variables, _activation_scripts(plan), plan.prefixes)
     added = added_members(without_credentials(spec_text), without_credentials(lock_text), env)
-    with atomic_file(output) as private, private.open("r+b", buffering=0) as stream:
-        writer = _writer(stream.fileno(), plan, options, epoch, reporter)
+    fresh = [*(() if origin == "lasting" else spellings(prefix, ())), *(spellings(overlay.root, ()) if overlay else ())]
+    buffers = Buffers()
+    caches = open_caches(cache, plan, options, buffers, epoch=epoch, fresh=fresh, origin=origin)
+
+    def write(stream: int | None, sink: Sink) -> tuple[Writer, str, layout.Facts]:
+        writer = Writer(
+            stream,
+            sink,
+            Transformer([os.fsencode(prefix) for prefix in plan.prefixes], plan.pythons),
+            buffers=buffers,
+            known=caches.known if caches else None,
+            epoch=epoch,
+            threads=options.workers(),
+            total=sum(entry.size for entry in plan.entries),
+            reporter=reporter,
+        )
         try:
-            digest, facts = _write(writer, plan, added, variables, options, epoch)
+            return writer, *_write(writer, plan, added, variables, options, epoch)
         finally:
             writer.close()
-        os.pwrite(stream.fileno(), layout.header(options.format, digest, facts), 0)
-        packed = os.fstat(stream.fileno()).st_size
+
+    if form == "dir":
+        with new_directory(output) as hidden:
+            writer, digest, facts = write(None, Tree(hidden, epoch))
+        settle(output)
+        packed = facts.bytes
+    else:
+        press = Press(parts_compressor(form, options.level), caches.blocks if caches else None)
+        mode = 0o755 if form == "sh" else 0o644
+        with atomic_file(output, mode=mode) as hidden, hidden.open("r+b", buffering=0) as stream:
+            stream.write(_script(form, added, "0" * 64, layout.Facts("", "", 0, 0, 0)))
+            writer, digest, facts = write(stream.fileno(), press)
+            os.pwrite(stream.fileno(), _script(form, added, digest, facts) + layout.header(form, digest, facts), 0)
+            packed = os.fstat(stream.fileno()).st_size
     warnings = [*plan.warnings, *warnings, *_leaks(writer.findings), *writer.findings.warnings]
     for warning in warnings:
         reporter(Event("warning", "pack", warning))
@@ -73,24 +150,19 @@ def pack(
     return PackedPackage(output, digest, facts.files, facts.bytes, packed, tuple(warnings), plan.trimmed)
 
 
-def _writer(stream: int, plan: Plan, options: PackOptions, epoch: int, reporter: Reporter) -> Writer:
-    needles = [os.fsencode(prefix) for prefix in plan.prefixes]
-    return Writer(
-        stream,
-        compressor(options.format, options.level),
-        Transformer(needles, plan.pythons),
-        epoch=epoch,
-        threads=options.workers(),
-        total=sum(entry.size for entry in plan.entries),
-        reporter=reporter,
-    )
+def _script(form: Format, added: list[Entry], digest: str, facts: layout.Facts) -> bytes:
+    """Return what stands before the archive."""
+    if form != "sh":
+        return b""
+    runner = next(entry.data for entry in added if entry.path == "bin/poncho_package_run")
+    return selfextract.script(runner or b"", digest, facts)
 
 
 def _write(
     writer: Writer, plan: Plan, added: list[Entry], variables: Mapping[str, str], options: PackOptions, epoch: int
 ) -> tuple[str, layout.Facts]:
     """Write everything but the header's final content, which is returned."""
-    form = options.format
+    form = options.format or "tar.gz"
     writer.write(layout.header(form, "0" * 64, layout.Facts("", "", 0, 0, 0)))
     ours = {entry.path for entry in added}
     own = [entry for entry in plan.entries if entry.path not in ours]
@@ -130,9 +202,10 @@ def _write(
     digest = manifest.digest(listed, text)
     end = compressor(form, options.level)(layout.END_OF_ARCHIVE)
     writer.write(end)
-    if form != "tar":
+    if form not in ("tar", "dir"):
         frame = layout.header(form, digest, facts) + end
         _write_index(writer, form, frame, facts, boot_chunks, meta_chunk)
+    writer.flush()
     return digest, facts
 
 
@@ -159,7 +232,7 @@ def _write_index(
 
 def _boot_bytes(writer: Writer, form: layout.Format, boot_chunks: int) -> int:
     # unpack.py reads gzip only: the standard library of the package's Python may have no zstd.
-    if form != "tar.gz" or not boot_chunks:
+    if layout.family(form) != "tar.gz" or not boot_chunks:
         return 0
     head = len(layout.header(form, "0" * 64, layout.Facts("", "", 0, 0, 0)))
     return head + sum(chunk.packed for chunk in writer.chunks[:boot_chunks])

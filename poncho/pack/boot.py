@@ -57,27 +57,35 @@ def find_python(files: Collection[str]) -> str | None:
     return next((name for name in ("bin/python3", "bin/python") if name in files), None)
 
 
-def probe(prefix: Path, python: str, script: bytes, files: Collection[str], links: Mapping[str, str]) -> Boot | None:
-    """Run the prefix's ``python`` and return what it needs; None when it does not run on this machine.
+def ask(prefix: Path, python: str, script: bytes) -> bytes | None:
+    """Run the prefix's ``python`` and return what it says about itself; None when it does not run on this machine.
 
-    ``script`` is the text of ``unpack.py``; ``files`` and ``links`` are those of the prefix, links with their portable
-    targets.
+    ``script`` is the text of ``unpack.py``.
     """
     deflate = _deflate_module()
     beside = os.fspath(deflate.with_name("unpack.py") if deflate else "unpack.py")
     command = [os.fspath(prefix / python), "-I", "-S", "-B", "-c", _PROBE, beside]
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command,
             env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
             input=script,
             capture_output=True,
             timeout=_SECONDS,
             check=True,
-        )
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    version, *names = os.fsdecode(done.stdout).split("\0")
+
+
+def understand(
+    answer: bytes, prefix: Path, python: str, files: Collection[str], links: Mapping[str, str]
+) -> Boot | None:
+    """Return what the interpreter needs, from its ``answer``.
+
+    ``files`` and ``links`` are those of the prefix, links with their portable targets.
+    """
+    version, *names = os.fsdecode(answer).split("\0")
     numbers = _VERSION.match(version)
     if numbers is None:
         return None
@@ -100,7 +108,7 @@ def probe(prefix: Path, python: str, script: bytes, files: Collection[str], link
     needed &= set(files)
     if f"{library}/os.py" not in needed:
         return Boot(version)
-    return Boot(version, frozenset(needed | _links_to(needed, links)), deflate if names[0] else None)
+    return Boot(version, frozenset(needed | _links_to(needed, links)), _deflate_module() if names[0] else None)
 
 
 def _deflate_module() -> Path | None:

@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
-from poncho.errors import PackageError
+from poncho.errors import PackageError, UsageError
 
-Format = Literal["tar.gz", "tar.zst", "tar"]
+Format = Literal["tar.gz", "tar.zst", "tar", "sh", "dir"]
+# The formats, with the suffixes that ask for each; anything else is a tar.gz, which older callers leave without a suffix.
+SUFFIXES: Final[Mapping[Format, tuple[str, ...]]] = {
+    "tar.gz": (".tar.gz", ".tgz"),
+    "tar.zst": (".tar.zst", ".tzst"),
+    "tar": (".tar",),
+    "sh": (".sh",),
+    "dir": ("/",),
+}
+# Suffixes of formats that PONCHO does not write; a tar.gz of such a name would mislead those who get it.
+_OTHERS: Final = (
+    *(".zip", ".7z", ".rar", ".xz", ".txz", ".bz2", ".tbz2", ".lz4", ".lzma", ".zst", ".gz", ".conda", ".whl"),
+    *(".img", ".iso", ".sif", ".dmg", ".exe", ".deb", ".rpm"),
+)
 
 MIB: Final = 1 << 20
 CHUNK_LIMIT: Final = 4 * MIB
@@ -35,6 +48,30 @@ _ENTRY = struct.Struct("<III")
 _TABLE_PART = 5000  # entries: an FEXTRA field holds at most 65,535 bytes
 _FOOTER = struct.Struct("<8sQQQIIIIIII")
 _MAGIC = b"PONCHO1\n"
+
+
+def formats() -> tuple[Format, ...]:
+    """Return the names of all formats, the default first."""
+    return get_args(Format)
+
+
+def format_of(output: str) -> Format:
+    """Return the format that an output's suffix asks for. Raises UsageError for a suffix of something else."""
+    for form, suffixes in SUFFIXES.items():
+        if output.endswith(suffixes):
+            return form
+    wrong = next((suffix for suffix in _OTHERS if output.lower().endswith(suffix)), None)
+    if wrong is not None:
+        known = ", ".join(suffixes[0] for suffixes in SUFFIXES.values())
+        raise UsageError(
+            f"{output}: PONCHO writes no {wrong} files", hint=f"use another suffix ({known}), or say --format tar.gz"
+        )
+    return "tar.gz"
+
+
+def family(form: Format) -> Format:
+    """Return the archive that a format is made of: a self-extracting script ends in an ordinary tar.gz."""
+    return "tar.gz" if form == "sh" else form
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +190,16 @@ def zstd_extra(kind: bytes, payload: bytes) -> bytes:
 
 
 def header(form: Format, digest: str, facts: Facts) -> bytes:
-    """Return what comes before the first chunk, always of the same length for one format; empty for a plain tar."""
+    """Return what comes before the first chunk, always of the same length for one format; nothing for tar and dir."""
     text = comment(digest, facts)
-    if form == "tar.gz":
+    if family(form) == "tar.gz":
         return gzip_header(text)
     return zstd_extra(b"PH", text.ljust(_ZSTD_HEADER_SIZE - 2)) if form == "tar.zst" else b""
 
 
 def extra_member(form: Format) -> Callable[[bytes, bytes], bytes]:
     """Return the function that hides a payload between compressed members of the format."""
-    return gzip_extra if form == "tar.gz" else zstd_extra
+    return gzip_extra if family(form) == "tar.gz" else zstd_extra
 
 
 def encode_table(chunks: Sequence[Chunk]) -> list[bytes]:

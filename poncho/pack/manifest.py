@@ -63,17 +63,22 @@ def encode(value: Mapping[str, Any]) -> bytes:
 
 def contents(members: Iterable[Member]) -> bytes:
     """Return the text of ``poncho/contents``: one line for each member, sorted by path."""
-    lines = []
-    for member in members:
-        path = escape(os.fsencode(member.path))
-        if member.link is not None:
-            fields = [b"link", escape(os.fsencode(member.link)), path]
-        elif member.directory:
-            fields = [b"directory", path]
-        else:
-            fields = [member.sha256.encode(), b"%04o" % member.mode, b"%d" % member.size, path]
-        lines.append((path, b"\t".join(fields) + b"\n"))
-    return b"".join(line for _, line in sorted(lines))
+    lines = [(member.line or member_line(member), escape(os.fsencode(member.path))) for member in members]
+    return b"".join(line for line, _ in sorted(lines, key=_path))
+
+
+def member_line(member: Member) -> bytes:
+    """Return the line of ``poncho/contents`` for one member."""
+    path = escape(os.fsencode(member.path))
+    if member.link is not None:
+        return b"link\t%b\t%b\n" % (escape(os.fsencode(member.link)), path)
+    if member.directory:
+        return b"directory\t%b\n" % path
+    return b"%b\t%04o\t%d\t%b\n" % (member.sha256.encode(), member.mode, member.size, path)
+
+
+def _path(line: tuple[bytes, bytes]) -> bytes:
+    return line[1]
 
 
 def digest(contents_data: bytes, manifest_data: bytes) -> str:

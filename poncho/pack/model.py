@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from poncho.base.elf import Cut
 from poncho.errors import UsageError
-from poncho.pack.layout import Format
+from poncho.pack.elf import Elf
+from poncho.pack.layout import Format, family, format_of, formats
+
+if TYPE_CHECKING:
+    from poncho.base.elf import Cut  # what it brings along takes longer to load than a package to pack again
 
 # Any fixed time does; this one is after 1980, which zip files need, and before every clock that is right.
 DEFAULT_EPOCH = 1_577_836_800  # 2020-01-01T00:00:00Z
 DEFAULT_LEVEL = 2
+_LEVELS: Mapping[Format, int] = {"tar.gz": 12, "tar.zst": 19}
 
+# Where a prefix comes from: it lasts; it was made for this build, under a name of chance, by links to files in caches; or so,
+# by copies.
+Origin = Literal["lasting", "linked", "copied"]
 TrimKind = Literal["static", "headers", "tests", "docs", "debug", "pycache"]
 Rule = Literal["", "pyc", "script", "text", "binary", "conda-meta", "direct-url", "git", "record"]
 
@@ -24,15 +31,16 @@ Rule = Literal["", "pyc", "script", "text", "binary", "conda-meta", "direct-url"
 class PackOptions:
     """How to pack.
 
-    ``level`` trades time for size: 0 stores, 1 to 3 are ISA-L's (the default is 2), 4 to 12 libdeflate's; for
-    ``tar.zst`` it is zstd's own (default 3). ``threads`` 0 means one for each processor that this process may use.
+    ``format`` None means by the output's suffix. ``level`` trades time for size: 0 stores, 1 to 3 are ISA-L's (the
+    default is 2), 4 to 12 libdeflate's; for ``tar.zst`` it is zstd's own (default 3). ``threads`` 0 means one for each
+    processor that this process may use.
     ``epoch`` is the modification time of every member (None: ``SOURCE_DATE_EPOCH``, else 2020-01-01).
     ``build_prefixes`` are further absolute paths that stand for the prefix in its files (where it was built, when that
     was elsewhere). ``ignore_editable`` leaves editable installs out instead of refusing them. ``trim`` names what need
     not travel (``poncho.pack.trim``).
     """
 
-    format: Format = "tar.gz"
+    format: Format | None = None
     level: int | None = None
     threads: int = 0
     epoch: int | None = None
@@ -41,13 +49,19 @@ class PackOptions:
     trim: frozenset[TrimKind] = frozenset()
 
     def __post_init__(self) -> None:
-        if self.format not in ("tar.gz", "tar.zst", "tar"):
-            raise UsageError(f"{self.format}: unknown package format", hint="use tar.gz, tar.zst or tar")
-        top = 19 if self.format == "tar.zst" else 12
-        if self.level is not None and not 0 <= self.level <= top:
-            raise UsageError(f"{self.level}: no compression level of {self.format}", hint=f"use 0 to {top}")
+        if self.format is not None and self.format not in formats():
+            raise UsageError(f"{self.format}: unknown package format", hint=f"use one of {', '.join(formats())}")
+        if self.level is not None:
+            check_level(self.format, self.level)
         if any(not os.path.isabs(path) or len(path) < 2 for path in self.build_prefixes):
             raise UsageError("a build prefix must be an absolute path")
+
+    def for_output(self, output: str) -> PackOptions:
+        """Return the options with the format that ``output``'s suffix asks for, unless there is one already.
+
+        Raises UsageError for a suffix of something else, or a level that the format does not have.
+        """
+        return self if self.format is not None else replace(self, format=format_of(output))
 
     def workers(self) -> int:
         """Return how many threads to use."""
@@ -65,6 +79,15 @@ class PackOptions:
         if not text.isascii() or not text.isdigit() or int(text) >= 1 << 33:
             raise UsageError(f"SOURCE_DATE_EPOCH={text}: not a number of seconds since 1970")
         return int(text)
+
+
+def check_level(form: Format | None, level: int) -> None:
+    """Raise UsageError when the format (None: every one) has no such compression level."""
+    top = max(_LEVELS.values()) if form is None else _LEVELS.get(family(form))
+    if top is None:
+        raise UsageError(f"the format {form} is not compressed and has no level", hint="leave the level out")
+    if not 0 <= level <= top:
+        raise UsageError(f"{level}: no compression level of {form or 'any format'}", hint=f"use 0 to {top}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +153,7 @@ class Entry:
     ``path`` is relative to the package's root. ``rule`` names the treatment that its content needs; ``slot`` is the
     length of the placeholder that a conda package recorded for it. ``compiled_from`` is the file that a ``.pyc`` was made
     from where that lies elsewhere; ``cut`` what is to be packed of an ELF file (``size`` is then what is left).
+    ``info`` is what ``lstat`` said of the source; ``known`` what was found in it when it was read before.
     """
 
     path: str
@@ -145,6 +169,8 @@ class Entry:
     group: tuple[int, str] = (2, "")
     compiled_from: str | None = None
     cut: Cut | None = None
+    info: os.stat_result | None = None
+    known: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +184,10 @@ class Slot:
 
 @dataclass(slots=True)
 class Member:
-    """One member as it was written: the facts for ``poncho/contents``, and what relocation must know."""
+    """One member as it was written: the facts for ``poncho/contents``, and what relocation must know.
+
+    ``line`` is its line there.
+    """
 
     path: str
     mode: int
@@ -169,6 +198,20 @@ class Member:
     text: bytes | None = None
     slots: tuple[Slot, ...] = ()
     changed: bool = False
+    line: bytes = b""
+
+
+@dataclass(slots=True)
+class Look:
+    """What became of one file. ``again``: it depends on more than the file, so it must be read each time.
+
+    ``member`` None: it is left out. ``elf`` is what an ELF file needs; ``leaks``: the prefix is in it, and stays.
+    """
+
+    member: Member | None
+    again: bool = False
+    elf: Elf | None = None
+    leaks: bool = False
 
 
 @dataclass(slots=True)
@@ -180,6 +223,12 @@ class Findings:
     leaks: list[str] = field(default_factory=list)
     glibc: tuple[int, ...] = ()
     machines: dict[str, int] = field(default_factory=dict)
+
+    def count(self, found: Elf | None) -> None:
+        """Add what one ELF file needs of the node."""
+        if found is not None and found.platform:
+            self.machines[found.platform] = self.machines.get(found.platform, 0) + 1
+            self.glibc = max(self.glibc, found.glibc)
 
     def merge(self, other: Findings) -> None:
         """Add what another look found."""

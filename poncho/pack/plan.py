@@ -6,11 +6,12 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from poncho.errors import BuildError
-from poncho.pack import boot, editable, scrub, trim
+from poncho.pack import boot, editable, scrub
 from poncho.pack.layout import PLACEHOLDER
 from poncho.pack.model import Entry, Overlay, PackOptions, Trimmed
 from poncho.pack.owners import Owners, find_owners
@@ -58,6 +59,11 @@ def make_plan(
     warnings += [f"{path}: left out, it may hold credentials" for path in private]
     by_path = {entry.path: entry for entry in tree.entries}
     files = _files(by_path)
+    python = boot.find_python(files)
+    # It is asked while the rest is planned.
+    helper = ThreadPoolExecutor(1, thread_name_prefix="poncho-ask")
+    asked = helper.submit(boot.ask, prefix, python, runtime_file("unpack.py")) if python is not None else None
+    helper.shutdown(wait=False)
     owners = find_owners(prefix, dict.fromkeys(files))
     replaced = overlay.replaces if overlay else frozenset[str]()
     dropped = {*private, *notes} | _without_editables(
@@ -74,11 +80,13 @@ def make_plan(
         prefixes = (*prefixes, PLACEHOLDER)
     trimmed = None
     if options.trim:
-        trimmed, gone = trim.trim(by_path, owners, options.trim)
+        from poncho.pack.trim import trim  # loads what reads ELF files
+
+        trimmed, gone = trim(by_path, owners, options.trim)
         dropped |= gone
     _add_python_names(by_path)
     files = _files(by_path)
-    booted = _add_boot(prefix, files, by_path)
+    booted = _add_boot(prefix, python, asked.result() if asked is not None else None, files, by_path)
     pythons = frozenset(path[4:] for path in by_path if _PYTHON.match(path))
     for entry in by_path.values():
         _classify(entry, owners, booted, files)
@@ -215,14 +223,14 @@ def _add_python_names(by_path: dict[str, Entry]) -> None:
             by_path[name] = Entry(name, link=posixpath.basename(python), mode=0o777)
 
 
-def _add_boot(prefix: Path, files: set[str], by_path: dict[str, Entry]) -> boot.Boot | None:
-    script = runtime_file("unpack.py")
-    by_path["poncho/unpack.py"] = made_entry("poncho/unpack.py", script)
-    python = boot.find_python(files)
-    if python is None:
+def _add_boot(
+    prefix: Path, python: str | None, answer: bytes | None, files: set[str], by_path: dict[str, Entry]
+) -> boot.Boot | None:
+    by_path["poncho/unpack.py"] = made_entry("poncho/unpack.py", runtime_file("unpack.py"))
+    if python is None or answer is None:
         return None
     links = {path: entry.link for path, entry in by_path.items() if entry.link is not None}
-    found = boot.probe(prefix, python, script, files, links)
+    found = boot.understand(answer, prefix, python, files, links)
     if found is not None and found.files and found.deflate is not None:
         extension = f"poncho/{found.deflate.name}"
         by_path[extension] = made_entry(extension, found.deflate.read_bytes(), mode=0o755)

@@ -9,39 +9,32 @@ from __future__ import annotations
 
 import _imp
 from collections.abc import Sequence
+from functools import lru_cache
 
+from poncho.pack.compress import Bytes
 from poncho.pack.search import holds
 
 # CPython 3.7's first magic number with a field of flags; above 20000 are Python 2's.
 _FLAGS_SINCE, _PYTHON_2 = 3390, 20000
 _UNCHECKED, _CHECKED = 1, 3
+HEAD = 16
 _SHORT = b"zZ"
 _LONG = b"aAutsi"
 
 
 def portable(
-    data: bytes, source_path: str, source: bytes | None, source_mtime: int, needles: Sequence[bytes]
+    data: bytes, source_path: str, source: Bytes | None, source_mtime: int, needles: Sequence[bytes]
 ) -> bytes | None:
     """Return the file's content made portable, or None when it must be left out: stale, or the prefix is in its
     constants.
 
     ``source_path`` is relative to the prefix; ``source`` is the source's content, None when there is no such file.
     """
-    magic = int.from_bytes(data[:2], "little")
-    if len(data) < 16 or data[2:4] != b"\r\n" or source is None or not _FLAGS_SINCE <= magic < _PYTHON_2:
+    head = None if source is None else portable_head(data[:HEAD], source, source_mtime)
+    if head is None:
         return None
-    flags = int.from_bytes(data[4:8], "little")
-    if flags == 0:
-        stamp = source_mtime.to_bytes(8, "little", signed=True)[:4]
-        if data[8:16] != stamp + (len(source) & 0xFFFFFFFF).to_bytes(4, "little"):
-            return None
-        # _imp.source_hash is importlib.util.source_hash with the magic number of the file's own Python.
-        source_hash = _imp.source_hash(int.from_bytes(data[:4], "little"), source)
-        data = data[:4] + _UNCHECKED.to_bytes(4, "little") + source_hash + data[16:]
-    elif flags == _CHECKED:
-        if data[8:16] != _imp.source_hash(int.from_bytes(data[:4], "little"), source):
-            return None
-        data = data[:4] + _UNCHECKED.to_bytes(4, "little") + data[8:]
+    if head != data[:HEAD]:
+        data = head + data[HEAD:]
     relative = source_path.encode("utf-8", "surrogateescape")
     for needle in needles:
         if needle in data:
@@ -49,10 +42,38 @@ def portable(
     return None if holds(data, needles) else data
 
 
+def portable_head(head: bytes, source: Bytes, source_mtime: int) -> bytes | None:
+    """Return what the file's first 16 bytes must be, or None when it must be left out: it is not of this ``source``."""
+    magic = int.from_bytes(head[:2], "little")
+    if len(head) < HEAD or head[2:4] != b"\r\n" or not _FLAGS_SINCE <= magic < _PYTHON_2:
+        return None
+    flags = int.from_bytes(head[4:8], "little")
+    # _imp.source_hash is importlib.util.source_hash with the magic number of the file's own Python.
+    if flags == 0:
+        stamp = source_mtime.to_bytes(8, "little", signed=True)[:4]
+        if head[8:] != stamp + (len(source) & 0xFFFFFFFF).to_bytes(4, "little"):
+            return None
+        source_hash = _imp.source_hash(int.from_bytes(head[:4], "little"), source)
+        return head[:4] + _UNCHECKED.to_bytes(4, "little") + source_hash
+    if flags == _CHECKED:
+        if head[8:] != _imp.source_hash(int.from_bytes(head[:4], "little"), source):
+            return None
+        return head[:4] + _UNCHECKED.to_bytes(4, "little") + head[8:]
+    return head
+
+
+def is_unchecked(head: bytes) -> bool:
+    """Tell whether a file that begins so is valid whatever its source is now."""
+    return int.from_bytes(head[4:8], "little") == _UNCHECKED
+
+
 def source_of(path: str) -> str | None:
     """Return the path of the source that ``path`` was compiled from (PEP 3147, or beside it); None for other files."""
-    if not path.endswith(".pyc"):
-        return None
+    return _source_of(path) if path.endswith(".pyc") else None
+
+
+@lru_cache(maxsize=1 << 16)  # asked several times for each file
+def _source_of(path: str) -> str:
     directory, _, name = path.rpartition("/")
     above, _, last = directory.rpartition("/")
     if last == "__pycache__" or directory == "__pycache__":

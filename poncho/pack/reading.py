@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from poncho.errors import BuildError
@@ -12,15 +11,18 @@ from poncho.pack.walk import cannot_read
 
 
 class Source:
-    """A large file that several threads read in pieces, and that is hashed in order."""
+    """A large file that several threads read in pieces; ``patches`` (offset, bytes) are put over what is in it."""
 
     def __init__(self, entry: Entry) -> None:
-        self.hash = hashlib.sha256()
+        self.patches: tuple[tuple[int, bytes], ...] = ()
         self._entry = entry
         self._fd = _open(entry)
 
     def read(self, offset: int, size: int) -> bytes:
-        """Return ``size`` bytes at ``offset``, fewer only at the end. Raises BuildError when it cannot be read."""
+        """Return ``size`` bytes at ``offset``, fewer only at the end, without patches.
+
+        Raises BuildError when it cannot be read.
+        """
         cut = self._entry.cut
         if cut is None:
             return self._read(offset, size)
@@ -29,6 +31,31 @@ class Source:
             data = cut.head[offset : offset + size] + data[len(cut.head) - offset :]
         beyond = max(0, offset - cut.end)
         return data + cut.tail[beyond : max(beyond, offset + size - cut.end)]
+
+    def fill(self, view: memoryview, offset: int) -> None:
+        """Fill ``view`` with what is at ``offset``, with patches. Raises BuildError when the file has become shorter."""
+        if self._entry.cut is not None:
+            data = self.read(offset, len(view))
+            if len(data) != len(view):
+                raise changed_meanwhile(self._entry)
+            view[:] = data
+        else:
+            self._fill(view, offset)
+        end = offset + len(view)
+        for at, patch in self.patches:
+            if at < end and at + len(patch) > offset:
+                first, last = max(at, offset), min(at + len(patch), end)
+                view[first - offset : last - offset] = patch[first - at : last - at]
+
+    def _fill(self, view: memoryview, offset: int) -> None:
+        while view:
+            try:
+                found = os.preadv(self._fd, [view], offset)
+            except OSError as error:
+                raise cannot_read(self._entry.path, error) from error
+            if not found:
+                raise changed_meanwhile(self._entry)
+            view, offset = view[found:], offset + found
 
     def _read(self, offset: int, size: int) -> bytes:
         try:
@@ -50,6 +77,27 @@ class Source:
 
     def __del__(self) -> None:
         self.close()
+
+
+def read_into(entry: Entry, view: memoryview) -> None:
+    """Fill the first ``entry.size`` bytes of ``view``, which is longer, with a file's content, as ``read_whole`` does."""
+    if entry.cut is not None:
+        view[: entry.size] = read_whole(entry)
+        return
+    fd = _open(entry)
+    try:
+        found = os.readv(fd, [view[: entry.size + 1]])
+        while 0 < found < entry.size:
+            more = os.readv(fd, [view[found : entry.size + 1]])
+            if not more:
+                break
+            found += more
+    except OSError as error:
+        raise cannot_read(entry.path, error) from error
+    finally:
+        os.close(fd)
+    if found != entry.size:
+        raise changed_meanwhile(entry)
 
 
 def read_whole(entry: Entry) -> bytes:
@@ -89,17 +137,11 @@ def changed_meanwhile(entry: Entry) -> BuildError:
     )
 
 
-def source_for(entry: Entry, last: tuple[str, bytes, int]) -> tuple[bytes, int] | None:
-    """Return the content and time of the source that ``entry`` was compiled from, None when there is none.
-
-    ``last`` is (path, content, time) of the file read before, which mostly is that source; else it is found by where the
-    compiled file itself lies.
-    """
+def source_for(entry: Entry) -> tuple[bytes, int] | None:
+    """Return the content and time of the source that ``entry`` was compiled from, None when there is none."""
     path = source_of(entry.path)
     if path is None:
         return None
-    if last[0] == path:
-        return last[1:]
     if entry.compiled_from is not None:
         name = entry.compiled_from
     elif entry.source is not None and entry.source.endswith(entry.path):

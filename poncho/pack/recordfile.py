@@ -56,7 +56,7 @@ def update(
         if more:
             touched = True
             kept[-1:] = [kept[-1].rstrip("\r\n") + "\n"]
-            kept += [_line(posixpath.relpath(pyc, site), "", "") for pyc in sorted(more)]
+            kept += [_line(_relative(pyc, site), "", "") for pyc in sorted(more)]
     return "".join(kept).encode("utf-8", "surrogateescape") if touched else data
 
 
@@ -106,6 +106,11 @@ def _place(site: str, line: str) -> tuple[str, str]:
     name = next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0]
     where = f"{site}/{name}"
     return name, posixpath.normpath(where) if ".." in name else where
+
+
+def _relative(path: str, site: str) -> str:
+    # posixpath.relpath asks the system for the working directory, twice for each file.
+    return path[len(site) + 1 :] if path.startswith(site + "/") else posixpath.relpath("/" + path, "/" + site)
 
 
 def _row(name: str, sha256: str, size: int) -> str:

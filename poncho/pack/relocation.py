@@ -6,36 +6,56 @@ import os
 from collections.abc import Iterable, Sequence
 
 from poncho.errors import BuildError
+from poncho.pack.elf import Reader
 from poncho.pack.layout import PLACEHOLDER, PLACEHOLDER_BYTES
 from poncho.pack.model import Member, Slot
-from poncho.pack.search import occurrences
+from poncho.pack.search import contains, occurrences
 
-_NUL = 0
+_WINDOW = 4 << 20
+_STRING = 1 << 20  # no C string with a path in it is longer
 
 
 def binary_slots(data: bytes, needles: Sequence[bytes], length: int) -> tuple[Slot, ...] | None:
-    """Return the slots of conda's binary placeholders in ``data``; None when a hit does not look like conda's work.
+    """Return the slots of conda's binary placeholders in ``data``; None when a hit does not look like conda's work."""
+    return file_slots(lambda offset, size: data[offset : offset + size], len(data), needles, length)
+
+
+def file_slots(read: Reader, size: int, needles: Sequence[bytes], length: int) -> tuple[Slot, ...] | None:
+    """Do the same for a file of ``size`` bytes, through ``read``, in memory of a few mebibytes.
 
     conda replaces a placeholder of ``length`` bytes inside a C string and adds as many NULs after the string as it
     became shorter (conda/core/portability.py). So n prefixes in one string leave n * (length - len(prefix)) NULs
     behind it.
     """
     slots: list[Slot] = []
-    end = -1
-    for offset, _ in occurrences(data, needles, anywhere=True):
-        if offset < end:
+    end = 0
+    overlap = max(map(len, needles), default=0) + 1
+    for at in range(0, size, _WINDOW):
+        window = read(at, _WINDOW + overlap)
+        if not any(contains(window, needle) for needle in needles):
             continue
-        end = data.find(b"\0", offset)
-        if end < 0:
-            return None
-        text = data[offset:end]
-        hits = list(occurrences(text, needles, anywhere=True))
-        spare = sum(length - len(found) for _, found in hits)
-        size = len(text) + 1 + spare
-        if spare < 0 or data[end : offset + size] != bytes(spare + 1):
-            return None
-        slots.append(Slot(offset, size, _template(text, hits)))
+        for offset, _ in occurrences(window, needles, anywhere=True):
+            if offset >= _WINDOW or at + offset < end:
+                continue
+            slot = _slot_at(read, at + offset, needles, length)
+            if slot is None:
+                return None
+            slots.append(slot)
+            end = slot.offset + slot.size
     return tuple(slots)
+
+
+def _slot_at(read: Reader, offset: int, needles: Sequence[bytes], length: int) -> Slot | None:
+    region = read(offset, _STRING)
+    end = region.find(b"\0")
+    if end < 0:
+        return None
+    text = region[:end]
+    hits = list(occurrences(text, needles, anywhere=True))
+    spare = sum(length - len(found) for _, found in hits)
+    if spare < 0 or read(offset + end, spare + 1) != bytes(spare + 1):
+        return None
+    return Slot(offset, end + 1 + spare, _template(text, hits))
 
 
 def _template(text: bytes, hits: Iterable[tuple[int, bytes]]) -> bytes:
@@ -47,16 +67,18 @@ def _template(text: bytes, hits: Iterable[tuple[int, bytes]]) -> bytes:
     return b"".join((*parts, text[done:]))
 
 
-def with_placeholders(data: bytes, slots: Iterable[Slot], length: int) -> bytes:
-    """Return ``data`` with a placeholder of ``length`` bytes in every slot: it no longer depends on the prefix."""
+def patches(slots: Iterable[Slot], length: int) -> list[tuple[int, bytes]]:
+    """Return (offset, bytes) for every slot: with a placeholder of ``length`` bytes there, nothing depends on the prefix."""
     filler = PLACEHOLDER_BYTES[:length]
-    parts = []
-    done = 0
-    for slot in slots:
-        text = slot.template.replace(PLACEHOLDER_BYTES, filler)
-        parts += [data[done : slot.offset], text.ljust(slot.size, b"\0")]
-        done = slot.offset + slot.size
-    return b"".join((*parts, data[done:]))
+    return [(slot.offset, slot.template.replace(PLACEHOLDER_BYTES, filler).ljust(slot.size, b"\0")) for slot in slots]
+
+
+def with_placeholders(data: bytes, slots: Iterable[Slot], length: int) -> bytes:
+    """Return ``data`` with those bytes in every slot."""
+    made = bytearray(data)
+    for offset, patch in patches(slots, length):
+        made[offset : offset + len(patch)] = patch
+    return bytes(made)
 
 
 def records(members: Iterable[Member]) -> tuple[bytes, list[tuple[str, Member]]]:

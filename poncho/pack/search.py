@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
 
+from poncho.pack.buffers import Lease
+
 # Below this size the search is shorter than a change of threads.
 _SMALL = 16384
 # A path of this length is not met by chance, as /env is in /usr/bin/env.
@@ -15,14 +17,14 @@ _NAME_BYTES = _WORD_BYTES | frozenset(b"-.+~%@")
 _OPTIONS = (b"-I", b"-L", b"-B", b"-F", b"-R", b"-isystem", b"-iquote", b"-idirafter")
 
 
-def _load() -> Callable[[bytes, int, bytes, int], int | None] | None:
+def _load() -> Callable[[bytes | int, int, bytes, int], int | None] | None:
     """Return glibc's memmem: four times faster than ``bytes.find``, and other threads run meanwhile."""
     try:
         function = ctypes.CDLL(None).memmem
     except (OSError, AttributeError):
         return None
     function.restype = ctypes.c_void_p
-    function.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
     return function
 
 
@@ -34,6 +36,14 @@ def contains(data: bytes, needle: bytes) -> bool:
     if len(data) < _SMALL or _memmem is None:
         return needle in data
     return _memmem(data, len(data), needle, len(needle)) is not None
+
+
+def find_in(lease: Lease, needle: bytes, start: int, end: int) -> int:
+    """Return the offset of ``needle`` in the lease's bytes from ``start`` to ``end``, -1 when it is not there."""
+    if end - start < _SMALL or _memmem is None:
+        return lease.data.find(needle, start, end)
+    found = _memmem(lease.address + start, end - start, needle, len(needle))
+    return -1 if found is None else found - lease.address
 
 
 def occurrences(data: bytes, needles: Sequence[bytes], *, anywhere: bool = False) -> Iterator[tuple[int, bytes]]:

@@ -6,17 +6,25 @@ import os
 from typing import Final
 
 BLOCK: Final = 512
+SHORT: Final = 100  # bytes of a name that need no further blocks
 FILE: Final = b"0"
 LINK: Final = b"2"
 DIRECTORY: Final = b"5"
 
 _OWNER = b"0000000\x000000000\x00"
 _REST = b"ustar\x0000" + bytes(64) + b"0000000\x000000000\x00"
+# The checksum counts its own field as eight spaces; only what differs between headers is added up for each.
+_CONSTANT_SUM = sum(_OWNER) + sum(_REST) + 8 * 32
 
 
 def padding(size: int) -> bytes:
     """Return the zeros that fill ``size`` bytes up to whole blocks."""
     return bytes(-size % BLOCK)
+
+
+def padded(size: int) -> int:
+    """Return how many bytes ``size`` bytes of content take: whole blocks."""
+    return size + -size % BLOCK
 
 
 def header(path: str, kind: bytes, *, mode: int = 0, size: int = 0, mtime: int = 0, link: str = "") -> bytes:
@@ -27,14 +35,14 @@ def header(path: str, kind: bytes, *, mode: int = 0, size: int = 0, mtime: int =
         name += b"/"
     before = b""
     prefix = b""
-    if len(target) > 100:
+    if len(target) > SHORT:
         before += _long(b"K", target)
-        target = target[:100]
-    if len(name) > 100:
+        target = target[:SHORT]
+    if len(name) > SHORT:
         prefix, name, fits = _split(name)
         if not fits:
             before += _long(b"L", name)
-            name = name[:100]
+            name = name[:SHORT]
     return before + _block(name, prefix, kind, mode, size, mtime, target)
 
 
@@ -53,7 +61,19 @@ def _long(kind: bytes, text: bytes) -> bytes:
 def _block(name: bytes, prefix: bytes, kind: bytes, mode: int, size: int, mtime: int, link: bytes) -> bytes:
     # 11 octal digits end at 8 GiB; beyond it GNU's base-256 form.
     length = b"%011o\x00" % size if size < 1 << 33 else (size | 1 << 95).to_bytes(12, "big")
-    head = b"%b%07o\x00%b%b%011o\x00" % (name.ljust(100, b"\0"), mode, _OWNER, length, mtime)
-    tail = b"%b%b%b%b" % (kind, link.ljust(100, b"\0"), _REST, prefix)
-    checksum = sum(head) + sum(tail) + 8 * 32
-    return (b"%b%06o\x00 %b" % (head, checksum, tail)).ljust(BLOCK, b"\0")
+    permissions, time = b"%07o\x00" % mode, b"%011o\x00" % mtime
+    checksum = (
+        _CONSTANT_SUM + kind[0] + sum(name) + sum(permissions) + sum(length) + sum(time) + sum(link) + sum(prefix)
+    )
+    return b"%b%b%b%b%b%06o\x00 %b%b%b%b" % (
+        name.ljust(SHORT, b"\0"),
+        permissions,
+        _OWNER,
+        length,
+        time,
+        checksum,
+        kind,
+        link.ljust(SHORT, b"\0"),
+        _REST,
+        prefix.ljust(167, b"\0"),
+    )

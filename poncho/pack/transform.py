@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from poncho.pack import elf, pyc, relocation, runpath, scrub, search, shebang
+from poncho.pack.compress import Bytes
 from poncho.pack.layout import PLACEHOLDER_BYTES
 from poncho.pack.model import Entry, Findings, Slot
 from poncho.pack.owners import Owners
+from poncho.pack.reading import Source
 
 _HEAD = 8192
 # Not the distributions that others carry inside themselves (setuptools/_vendor): their RECORD is a file like any other.
 _INSTALLED = re.compile(r"/(?:site|dist)-packages/[^/]+\.dist-info\Z")
+_WHOLE = ("pyc", "direct-url", "git")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,15 @@ class Content:
     changed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A large file whose content stays, but for ``patches`` (offset, bytes): those are what ``slots`` hold."""
+
+    elf: elf.Elf | None
+    slots: tuple[Slot, ...] = ()
+    patches: tuple[tuple[int, bytes], ...] = ()
+
+
 class Transformer:
     """Knows the prefix's spellings and the names of its interpreters. Safe to use from several threads."""
 
@@ -36,7 +48,7 @@ class Transformer:
         self._patching = threading.Lock()
 
     def content(
-        self, entry: Entry, data: bytes, source: tuple[bytes, int] | None, findings: Findings
+        self, entry: Entry, data: bytes, source: tuple[Bytes, int] | None, findings: Findings
     ) -> Content | None:
         """Return what to pack for ``entry`` whose file holds ``data``; None to leave it out.
 
@@ -88,51 +100,49 @@ class Transformer:
 
     def look_at_elf(self, found: elf.Elf | None, findings: Findings) -> None:
         """Count what an ELF file needs of the node."""
-        if found is not None and found.platform:
-            findings.machines[found.platform] = findings.machines.get(found.platform, 0) + 1
-            findings.glibc = max(findings.glibc, found.glibc)
+        findings.count(found)
 
-    def must_load(self, entry: Entry, read: elf.Reader, findings: Findings) -> bool:
-        """Tell whether a large file's content may change, so that it must be in memory; else it can be streamed.
+    def look_at_large(self, entry: Entry, source: Source) -> Streamed | None:
+        """Return how to pack a large file piece by piece; None when its content may change so that it must be in memory."""
+        if entry.rule in _WHOLE or entry.data is not None:
+            return None
+        head = source.read(0, _HEAD)
+        found = elf.read(source.read) if head[:4] == elf.MAGIC else None
+        if entry.rule == "binary":
+            slots = relocation.file_slots(source.read, entry.size, self.needles, entry.slot)
+            if slots is not None:
+                return Streamed(found, slots, tuple(relocation.patches(slots, entry.slot)))
+        if found is not None:
+            wanted = runpath.relative_runpath(found.runpath, entry.path, self.needles)
+            return Streamed(found) if wanted is None else None
+        if entry.rule == "script" and head[:2] == b"#!":
+            return None
+        return None if b"\0" not in head and self._is_in(entry, source) else Streamed(None)
 
-        ``read`` gives (offset, size) of the file. A text is searched for the prefix here.
-        """
-        if entry.rule:
-            return True
-        head = read(0, _HEAD)
-        if head[:4] == elf.MAGIC:
-            found = elf.read(read)
-            if found is not None and runpath.relative_runpath(found.runpath, entry.path, self.needles) is not None:
-                return True
-            self.look_at_elf(found, findings)
-            return False
-        if b"\0" in head:
-            return False
+    def _is_in(self, entry: Entry, source: Source) -> bool:
         step, overlap = 4 << 20, max(map(len, self.needles), default=0)
         return any(
             search.contains(piece, needle)
             for at in range(0, entry.size, step)
-            for piece in (read(at, step + overlap),)
+            for piece in (source.read(at, step + overlap),)
             for needle in self.needles
         )
-
-    def leaks(self, piece: bytes) -> bool:
-        """Tell whether a piece of a streamed file holds the prefix."""
-        return search.mentions(piece, self.needles)
 
 
 def rule_for(entry: Entry, owners: Owners) -> None:
     """Set the treatment that an entry's name, or what conda recorded for it, asks for."""
     path = entry.path
-    directory, _, name = path.rpartition("/")
     if path in owners.placeholders:
         entry.rule, entry.slot = "binary", owners.placeholders[path]
-    elif name.endswith(".pyc"):
+        return
+    if path.endswith(".pyc"):
         entry.rule = "pyc"
-    elif name.endswith((".py", ".so", ".h")) and directory != "bin":
-        entry.rule = "text" if path in owners.texts else ""
-    elif directory == "bin":
+        return
+    directory, _, name = path.rpartition("/")
+    if directory == "bin":
         entry.rule = "script"
+    elif path.endswith((".py", ".so", ".h")):
+        entry.rule = "text" if path in owners.texts else ""
     elif directory == "conda-meta" and name.endswith(".json"):
         entry.rule = "conda-meta"
     elif name == "direct_url.json":

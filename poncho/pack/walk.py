@@ -12,6 +12,8 @@ from pathlib import Path
 from poncho.errors import BuildError
 from poncho.pack.model import Entry
 
+_KIND = 0o170000  # stat.S_IFMT, without a call for each file
+
 
 @dataclass(slots=True)
 class Tree:
@@ -56,23 +58,22 @@ def _directory(
         if leave_out(inside):
             continue
         info = child.stat(follow_symlinks=False)
-        kind = stat.S_IFMT(info.st_mode)
-        path = below + inside
+        kind = info.st_mode & _KIND
         if kind == stat.S_IFREG:
-            tree.entries.append(_file(path, child.path, info))
+            tree.entries.append(_file(below + inside, f"{root}/{inside}", info))
         elif kind == stat.S_IFDIR:
             _directory(root, inside, below, prefixes, leave_out, tree)
         elif kind == stat.S_IFLNK:
-            _link(root, inside, path, child.path, prefixes, tree)
+            _link(root, inside, below + inside, child.path, prefixes, tree)
         else:
-            tree.warnings.append(f"{path}: left out, it is a socket, pipe or device")
+            tree.warnings.append(f"{below}{inside}: left out, it is a socket, pipe or device")
     if not children and relative and not relative.endswith("__pycache__"):
         tree.entries.append(Entry(below + relative, directory=True, mode=0o755))
 
 
 def _file(path: str, source: str, info: os.stat_result) -> Entry:
     mode = 0o755 if info.st_mode & 0o111 else 0o644
-    return Entry(path, source=source, size=info.st_size, mode=mode, mtime=int(info.st_mtime))
+    return Entry(path, source, info.st_size, mode, int(info.st_mtime), info=info)
 
 
 def _link(root: str, inside: str, path: str, source: str, prefixes: Sequence[str], tree: Tree) -> None:

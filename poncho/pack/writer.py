@@ -1,64 +1,39 @@
 """Write the archive in three steps: threads read, look at and hash files; chunks are composed in order; threads compress.
 
 Small files are gathered into chunks of about a mebibyte, which end where a package ends once they are a quarter full: then a
-package that changes moves no boundary of another one. Large files are cut into chunks of four mebibytes. Boundaries go by
+package that changes moves no boundary of another one. Large files are cut into chunks of two mebibytes. Boundaries go by
 what is packed, not by what was read, so they do not depend on where the prefix lies. What is in flight is bounded, so memory
 is too.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 from poncho._types import Event, Reporter
-from poncho.pack import tarfmt
-from poncho.pack.compress import Compressor, crc32
-from poncho.pack.layout import CHUNK_LIMIT, MIB, Chunk
-from poncho.pack.model import Entry, Findings, Member
+from poncho.pack.buffers import Buffers
+from poncho.pack.compress import Bytes
+from poncho.pack.known import Known, Segment, segments
+from poncho.pack.large import LARGE, PIECE, Digest, LargeFile, large_member
+from poncho.pack.layout import MIB, Chunk
+from poncho.pack.looking import Item, Looked, Looker
+from poncho.pack.model import Entry, Findings, Look, Member
 from poncho.pack.pyc import source_of
-from poncho.pack.reading import Source, changed_meanwhile, read_whole, source_for
-from poncho.pack.transform import Content, Transformer
+from poncho.pack.sink import Gatherer, Packed, Sink
+from poncho.pack.transform import Transformer
+from poncho.store.writeback import start_writeback
 
 _BATCH = MIB
-_WHOLE = 3 * MIB  # a file up to this size is read in one piece of work together with others
-_IN_FLIGHT = 48 * MIB
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One member ready to be placed into a chunk."""
-
-    group: tuple[int, str]
-    head: bytes
-    data: bytes
-    member: Member
-
-
-@dataclass(slots=True)
-class _Looked:
-    """What became of some files: the first step's result."""
-
-    items: list[_Item] = field(default_factory=list)
-    findings: Findings = field(default_factory=Findings)
-    read: int = 0
-
-
-@dataclass(slots=True)
-class _Packed:
-    """One compressed chunk, and the member that is known only now: the last step's result."""
-
-    blob: bytes
-    chunk: Chunk
-    member: Member | None = None
-    leaks: str | None = None
-    read: int = 0
+_IN_FLIGHT = 24 * MIB
+_FILES = 4096
+_WRITEBACK = 16 * MIB
+_WRITES = 16
 
 
 class Writer:
@@ -66,30 +41,38 @@ class Writer:
 
     def __init__(
         self,
-        stream: int,
-        compress: Compressor,
+        stream: int | None,
+        sink: Sink,
         transformer: Transformer,
         *,
+        buffers: Buffers,
+        known: Known | None,
         epoch: int,
         threads: int,
         total: int,
         reporter: Reporter,
     ) -> None:
         self._stream = stream
-        self._compress = compress
-        self._transformer = transformer
-        self._epoch = epoch
+        self._sink = sink
+        self._buffers = buffers
+        self._looker = Looker(transformer, buffers, epoch)
+        self._gatherer = Gatherer(self._looker, buffers)
+        self._known = known
+        self._learning: deque[Segment] = deque()
+        self._seen: list[tuple[Entry, Look]] = []
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="poncho-pack")
-        self._ahead = 2 * threads + 1
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="poncho-write")
+        self._writes: deque[Future[None]] = deque()
+        self._ahead = 2 * threads + 6
         self._total = total
         self._reporter = reporter
         self._read = 0
-        self._parts: list[bytes] = []
+        self._open: list[Item] = []
         self._size = 0
         self._group: tuple[int, str] = (-1, "")
-        self._packing: deque[tuple[Future[_Packed], int]] = deque()
+        self._packing: deque[tuple[Future[Packed], int]] = deque()
         self._in_flight = 0
-        self.position = 0
+        self.position = self._dirty = 0
         self.chunks: list[Chunk] = []
         self.members: list[Member] = []
         self.findings = Findings()
@@ -97,26 +80,53 @@ class Writer:
     def close(self) -> None:
         """Stop the threads; what they have not begun is not done."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._disk.shutdown(wait=True, cancel_futures=True)
 
-    def write(self, data: bytes) -> None:
-        """Append bytes to the file as they are; ``position`` is the file's size then."""
-        self.position += len(data)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._stream, view) :]
+    def write(self, *parts: Bytes, owner: object = None) -> None:
+        """Append bytes to the file as they are; ``position`` is the file's size then. To a directory, nothing is added.
+
+        Another thread writes them. ``owner`` is what they lie in. Raises the OSError of a write before.
+        """
+        if self._stream is None:
+            return
+        self.position += sum(map(len, parts))
+        self._writes.append(self._disk.submit(self._write, parts, owner))
+        while len(self._writes) > _WRITES or (self._writes and self._writes[0].done()):
+            self._writes.popleft().result()
+
+    def flush(self) -> None:
+        """Wait until all is written."""
+        while self._writes:
+            self._writes.popleft().result()
+
+    def _write(self, parts: Sequence[Bytes], owner: object) -> None:
+        assert self._stream is not None
+        size = sum(map(len, parts))
+        written = os.writev(self._stream, parts)
+        if written < size:
+            view = memoryview(b"".join(parts))[written:]
+            while view:
+                view = view[os.write(self._stream, view) :]
+        self._dirty += size
+        if self._dirty >= _WRITEBACK:
+            start_writeback(self._stream, 0, 0)
+            self._dirty = 0
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Pack entries in the order given, ending with the end of a chunk.
 
         Raises BuildError when a file cannot be read or changes meanwhile.
         """
-        looking: deque[Future[_Looked] | Entry] = deque()
-        for unit in _units(entries):
-            if len(unit) == 1 and unit[0].size > _WHOLE:
-                looking.append(unit[0])
+        looking: deque[Future[Looked] | Looked] = deque()
+        for unit in self._units(entries):
+            if all(entry.known is not None for entry in unit):
+                looking.append(self._looker.look(unit))
+            elif unit[0].size > LARGE and unit[0].known is None:
+                hashed = self._known is not None
+                looking.append(self._pool.submit(self._looker.look_at_large, unit[0], hashed=hashed))
             else:
-                looking.append(self._pool.submit(self._look, unit))
-            if len(looking) > self._ahead:
+                looking.append(self._pool.submit(self._looker.look, unit))
+            while len(looking) > self._ahead or (looking and isinstance(looking[0], Looked)):
                 self._place(looking.popleft())
         while looking:
             self._place(looking.popleft())
@@ -124,44 +134,88 @@ class Writer:
         while self._packing:
             self._collect()
 
-    def _place(self, next_one: Future[_Looked] | Entry) -> None:
-        if isinstance(next_one, Entry):
-            self._large(next_one)
+    def _units(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+        """Gather entries into pieces of work; a source and what was compiled from it stay together."""
+        batch: list[Entry] = []
+        size = 0
+        for entry in self._recalled(entries):
+            large = entry.size > LARGE and entry.known is None and entry.link is None
+            if batch and (
+                large
+                or (
+                    (size >= _BATCH or len(batch) >= _FILES or (size >= _BATCH // 4 and entry.group != batch[-1].group))
+                    and not (entry.rule == "pyc" and source_of(entry.path) == batch[-1].path)
+                )
+            ):
+                yield batch
+                batch, size = [], 0
+            batch.append(entry)
+            if large:
+                yield batch
+                batch = []
+            elif entry.known is None:
+                size += entry.size + 1024
+        if batch:
+            yield batch
+
+    def _recalled(self, entries: Iterable[Entry]) -> Iterable[Entry]:
+        if self._known is None:
+            yield from entries
             return
-        looked = next_one.result()
+        for segment in segments(entries):
+            self._learning.append(self._known.recall(segment))
+            yield from segment
+
+    def _place(self, looking: Future[Looked] | Looked) -> None:
+        looked = looking if isinstance(looking, Looked) else looking.result()
         self._progress(looked.read)
         self.findings.merge(looked.findings)
         for item in looked.items:
             self._compose(item)
+        if looked.stream is not None:
+            self._close_chunk()
+            self._stream_file(looked.stream)
+        if self._known is not None:
+            self._learn(self._known, looked.looks)
 
-    def _compose(self, item: _Item) -> None:
+    def _learn(self, known: Known, looks: list[tuple[Entry, Look]]) -> None:
+        self._seen += looks
+        done = 0
+        while self._learning and len(self._seen) - done >= self._learning[0].count:
+            segment = self._learning.popleft()
+            if segment.key is not None:
+                self._pool.submit(known.learn, segment, self._seen[done : done + segment.count])
+            done += segment.count
+        if done:
+            self._seen = list(islice(self._seen, done, None))
+
+    def _compose(self, item: Item) -> None:
         """Put a member into the chunk that is open, or into chunks of its own."""
         self.members.append(item.member)
-        size = len(item.data)
-        if size > _BATCH:
+        if item.member.size > LARGE:
             self._close_chunk()
-            for first, at, end in _cuts(len(item.head), size):
-                tail = tarfmt.padding(size) if end == size else b""
-                parts = [item.head if first else b"", item.data[at:end], tail]
-                self._submit(partial(self._pack, parts, continues=not first), end - at)
+            for begin in range(0, item.size, PIECE):
+                end = min(begin + PIECE, item.size)
+                tar = partial(self._gatherer.cut, item, begin, end)
+                self._submit(partial(self._sink.part, item.member, item.size, begin, end, tar), end - begin)
             return
-        if self._parts:
-            another = item.group != self._group and self._size >= _BATCH // 4
-            if another or item.group[0] != self._group[0] or self._size >= _BATCH:
+        if self._open:
+            group = item.entry.group
+            another = group != self._group and self._size >= _BATCH // 4
+            if another or group[0] != self._group[0] or self._size >= _BATCH:
                 self._close_chunk()
-        self._group = item.group
-        self._parts.append(item.head)
-        if size:
-            self._parts += (item.data, bytes(-size % tarfmt.BLOCK))
-        self._size += len(item.head) + size
+        self._group = item.entry.group
+        self._open.append(item)
+        self._size += item.size
 
     def _close_chunk(self) -> None:
-        if self._parts:
-            parts, size = self._parts, self._size
-            self._parts, self._size = [], 0
-            self._submit(partial(self._pack, parts), size)
+        if self._open:
+            items, size = self._open, self._size
+            self._open, self._size = [], 0
+            tar = partial(self._gatherer.gather, items, size)
+            self._submit(partial(self._sink.whole, items, size, tar), size)
 
-    def _submit(self, job: Callable[[], _Packed], size: int) -> None:
+    def _submit(self, job: Callable[[], Packed], size: int) -> None:
         self._packing.append((self._pool.submit(job), size))
         self._in_flight += size
         while self._in_flight > _IN_FLIGHT or self._packing[0][0].done():
@@ -175,9 +229,9 @@ class Writer:
         self._in_flight -= size
         if done.member is not None:
             self.members.append(done.member)
-        if done.leaks is not None:
-            self.findings.leaks.append(done.leaks)
-        self.write(done.blob)
+            if done.leaks:
+                self.findings.leaks.append(done.member.path)
+        self.write(*done.parts, owner=done.owner)
         self.chunks.append(done.chunk)
         if done.read:
             self._progress(done.read)
@@ -186,137 +240,38 @@ class Writer:
         self._read = min(self._read + read, self._total)
         self._reporter(Event("progress", "pack", done=self._read, total=self._total, unit="bytes"))
 
-    def _pack(self, parts: Sequence[bytes | memoryview], *, continues: bool = False) -> _Packed:
-        blob = b"".join(parts)
-        packed = self._compress(blob)
-        return _Packed(packed, Chunk(len(packed), len(blob), crc32(packed), continues))
-
-    def _look(self, entries: Sequence[Entry]) -> _Looked:
-        looked = _Looked()
-        last: tuple[str, bytes, int] = ("", b"", 0)
-        for entry in entries:
-            if entry.link is not None:
-                head = tarfmt.header(entry.path, tarfmt.LINK, mode=0o777, mtime=self._epoch, link=entry.link)
-                looked.items.append(_Item(entry.group, head, b"", Member(entry.path, 0o777, link=entry.link)))
-            elif entry.directory:
-                head = tarfmt.header(entry.path, tarfmt.DIRECTORY, mode=0o755, mtime=self._epoch)
-                looked.items.append(_Item(entry.group, head, b"", Member(entry.path, 0o755, directory=True)))
-            else:
-                data = entry.data if entry.data is not None else read_whole(entry)
-                looked.read += len(data)
-                source = source_for(entry, last) if entry.rule == "pyc" else None
-                self._look_at(entry, data, source, looked)
-                if entry.rule != "pyc":
-                    last = (entry.path, data, entry.mtime)
-        return looked
-
-    def _look_at(self, entry: Entry, data: bytes, source: tuple[bytes, int] | None, looked: _Looked) -> None:
-        if entry.source is None:
-            content: Content | None = Content(data, changed=True)
-        else:
-            content = self._transformer.content(entry, data, source, looked.findings)
-        if content is None:
-            looked.findings.dropped.add(entry.path)
-            return
-        member = Member(
-            entry.path,
-            entry.mode,
-            size=len(content.data),
-            sha256=hashlib.sha256(content.data).hexdigest(),
-            text=content.data if content.text else None,
-            slots=content.slots,
-            changed=content.changed or entry.cut is not None,
-        )
-        looked.items.append(_Item(entry.group, self._head(entry, len(content.data)), content.data, member))
-
-    def _head(self, entry: Entry, size: int) -> bytes:
-        return tarfmt.header(entry.path, tarfmt.FILE, mode=entry.mode, size=size, mtime=self._epoch)
-
-    def _large(self, entry: Entry) -> None:
-        """Pack a large file: streamed when its content stays as it is, else from memory."""
-        looked = _Looked(read=entry.size)
-        source = None if entry.source is None or entry.data is not None else Source(entry)
-        if source is not None and not self._transformer.must_load(entry, source.read, looked.findings):
-            self.findings.merge(looked.findings)
-            self._close_chunk()
-            self._stream_file(entry, source)
-            return
-        if source is not None:
-            source.close()
-        data = entry.data if entry.data is not None else read_whole(entry)
-        self._look_at(entry, data, source_for(entry, ("", b"", 0)), looked)
-        self._progress(looked.read)
-        self.findings.merge(looked.findings)
-        for item in looked.items:
-            self._compose(item)
-
-    def _stream_file(self, entry: Entry, source: Source) -> None:
-        head = self._head(entry, entry.size)
-        overlap = max(map(len, self._transformer.needles), default=0) + 1
+    def _stream_file(self, file: LargeFile) -> None:
+        """Pack a large file and hash it at the same time: its pieces in order, one thread after the other."""
+        digest = Digest(self._looker.needles(file))
         before: threading.Event | None = None
-        for first, at, end in _cuts(len(head), entry.size):
+        for begin, end in file.pieces():
             hashed = threading.Event()
-
-            def job(
-                first: bool = first,
-                at: int = at,
-                end: int = end,
-                before: threading.Event | None = before,
-                hashed: threading.Event = hashed,
-            ) -> _Packed:
-                try:
-                    piece = source.read(at, end - at + overlap)
-                    if len(piece) != min(end - at + overlap, entry.size - at):
-                        raise changed_meanwhile(entry)
-                    data = memoryview(piece)[: end - at]
-                    # Pieces are begun in order, so the one before is at work or done: this wait is short and ends.
-                    if before is not None:
-                        before.wait()
-                    source.hash.update(data)
-                finally:
-                    hashed.set()
-                last = end == entry.size
-                parts: list[bytes | memoryview] = [
-                    head if first else b"",
-                    data,
-                    tarfmt.padding(entry.size) if last else b"",
-                ]
-                packed = self._pack(parts, continues=not first)
-                packed.read = end - at
-                if self._transformer.leaks(piece):
-                    packed.leaks = entry.path
-                if last:
-                    source.close()
-                    digest, changed = source.hash.hexdigest(), entry.cut is not None
-                    packed.member = Member(entry.path, entry.mode, size=entry.size, sha256=digest, changed=changed)
-                return packed
-
+            self._submit(partial(self._pack_streamed, file, digest, begin, end, before, hashed), end - begin)
             before = hashed
-            self._submit(job, end - at)
 
-
-def _units(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Gather entries into pieces of work; a source and what was compiled from it stay together."""
-    batch: list[Entry] = []
-    size = 0
-    for entry in entries:
-        full = size >= _BATCH and not (entry.rule == "pyc" and source_of(entry.path) == batch[-1].path)
-        if batch and (full or entry.size > _WHOLE):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += entry.size + 1024
-        if entry.size > _WHOLE:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _cuts(head: int, size: int) -> Iterator[tuple[bool, int, int]]:
-    """Cut a file's content into (is first, begin, end): whole blocks, at most a chunk each, the header counted in."""
-    at = 0
-    while at < size:
-        end = min(size, at + CHUNK_LIMIT - (head if at == 0 else 0))
-        yield at == 0, at, end
-        at = end
+    def _pack_streamed(
+        self,
+        file: LargeFile,
+        digest: Digest,
+        begin: int,
+        end: int,
+        before: threading.Event | None,
+        hashed: threading.Event,
+    ) -> Packed:
+        lease = self._buffers.take(end - begin)
+        view = lease.view[: end - begin]
+        try:
+            content = file.fill(view, begin)
+            # Pieces are begun in order, so the one before is at work or done: this wait is short and ends.
+            if before is not None:
+                before.wait()
+            digest.take_in(content, lease)
+        finally:
+            hashed.set()
+        unknown = Member(file.entry.path, file.entry.mode, file.entry.size)
+        packed = self._sink.part(unknown, file.size, begin, end, lambda: (view, lease))
+        packed.read = len(content)
+        if end == file.size:
+            packed.member = large_member(file, digest)
+            packed.leaks = digest.leaks
+        return packed

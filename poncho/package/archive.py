@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 import zstandard
 from isal import igzip, isal_zlib
 
 from poncho.errors import PackageError
-from poncho.pack import layout
+from poncho.pack import layout, selfextract
 from poncho.pack.layout import CHUNK_LIMIT, Chunk, Facts, Footer, Format
 
 _HEAD = 4096
@@ -65,14 +65,48 @@ def damaged(path: Path, what: str) -> PackageError:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Open a package file. Raises PackageError when it is missing, no file, empty or unreadable."""
+    """Open a package file; of one that runs itself, the package behind the script.
+
+    Raises PackageError when it is missing, no file, empty or unreadable.
+    """
     try:
         stream = path.open("rb")
     except IsADirectoryError as error:
         raise PackageError(f"{path}: is a directory, not a package file") from error
     except OSError as error:
         raise PackageError(f"{path}: cannot be read ({error.strerror})", hint="check the path") from error
-    return stream
+    skip = selfextract.skip_of(stream.read(_HEAD))
+    stream.seek(0)
+    return stream if skip is None else cast("BinaryIO", io.BufferedReader(_Behind(stream, skip)))
+
+
+class _Behind(io.RawIOBase):
+    """The package in a file that begins with ``skip`` bytes of script."""
+
+    def __init__(self, stream: BinaryIO, skip: int) -> None:
+        self._stream = stream
+        self._skip = skip
+        stream.seek(skip)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if whence == io.SEEK_SET:
+            offset += self._skip
+        return max(0, self._stream.seek(offset, whence) - self._skip)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def read_index(path: Path, stream: BinaryIO) -> Index | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from poncho.errors import PackageError
-from poncho.pack import manifest
-from poncho.package.archive import damaged
+from poncho.pack import manifest, selfextract
+from poncho.package.archive import Index, damaged
 from poncho.package.contents import Item, parse
 from poncho.package.reading import Members, Opened, open_members, read_members
 
 OWN = frozenset({manifest.CONTENTS, manifest.MANIFEST})
+_HEAD = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,29 @@ def check_members(path: Path, opened: Opened, members: Members) -> Verified:
             raise damaged(path, "its content has another digest than its header says")
         if (files, size) != (facts.files, facts.bytes) or files != footer.files:
             raise damaged(path, "it does not hold as many files or bytes as it says")
+        _script(path, opened.index, found)
     return Verified(digest, files, size)
+
+
+def _script(path: Path, index: Index, found: dict[str, Item]) -> None:
+    """Check what a package that runs itself has before the archive: PONCHO's own lines and the runner in the package."""
+    with path.open("rb") as stream:
+        skip = selfextract.skip_of(stream.read(_HEAD))
+        if skip is None:
+            return
+        stream.seek(0)
+        script = stream.read(skip)
+    runner = selfextract.runner_in(script)
+    item = found.get("bin/poncho_package_run")
+    if (
+        item is None
+        or hashlib.sha256(runner).hexdigest() != item.sha256
+        or script != selfextract.script(runner, index.digest, index.facts)
+    ):
+        raise PackageError(
+            f"{path}: the script before the package is not the one that this PONCHO writes",
+            hint=f"do not execute it; the package itself is right: tail -c +{skip + 1} {path} >env.tar.gz",
+        )
 
 
 def _compare(path: Path, found: dict[str, Item], listed: dict[str, Item]) -> None:

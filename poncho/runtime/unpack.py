@@ -1,4 +1,4 @@
-"""Unpack a PONCHO package in parallel: ``python3 -I -S unpack.py ARCHIVE DIR [--jobs N]``.
+"""Unpack a PONCHO package in parallel: ``python3 -I -S unpack.py ARCHIVE DIR [--jobs N] [--begin OFFSET]``.
 
 Runs with the package's own interpreter, which plain tar has unpacked into DIR already (the archive's first members), so it
 needs nothing but Python 3.6 and a few standard modules. Every byte of the archive is checked: a CRC for each chunk, the chunk
@@ -66,7 +66,11 @@ def extra(kind, payload):
     return EXTRA_HEAD + (size + 4).to_bytes(2, "little") + kind + size.to_bytes(2, "little") + payload + EMPTY_TAIL
 
 
+begin = 0  # where the package begins in the file; a script that runs itself comes before it
+
+
 def pread(fd, size, offset):
+    offset += begin
     data = os.pread(fd, size, offset)
     while len(data) < size:
         more = os.pread(fd, size - len(data), offset + len(data))
@@ -80,7 +84,7 @@ class Index:
     """The chunk table: where each chunk lies, how large it is unpacked, and whether it goes on with a file's data."""
 
     def __init__(self, fd):
-        size = os.fstat(fd).st_size
+        size = os.fstat(fd).st_size - begin
         tail = size - len(extra(b"PF", bytes(FOOTER)))
         if tail < 0:
             raise Damaged("is truncated")
@@ -127,7 +131,7 @@ class Index:
 
     @staticmethod
     def _header(fd):
-        head = pread(fd, min(4096, os.fstat(fd).st_size), 0)
+        head = pread(fd, max(0, min(4096, os.fstat(fd).st_size - begin)), 0)
         end = head.find(b"\0", len(COMMENT_HEAD))
         header = head[: end + 1 + len(EMPTY_TAIL)]
         if not header.startswith(COMMENT_HEAD + b"PONCHO-PACKAGE 1\n"):
@@ -501,14 +505,20 @@ def check_digest(directory, index):
         raise Damaged("does not have the digest that its header says")
 
 
+def option(arguments, name):
+    """Return the arguments without a numeric option, and its value (0 when it is not given)."""
+    if name not in arguments:
+        return arguments, 0
+    at = arguments.index(name)
+    return arguments[:at] + arguments[at + 2 :], int(arguments[at + 1])
+
+
 def main(arguments):
-    jobs = 0
-    if "--jobs" in arguments:
-        at = arguments.index("--jobs")
-        jobs = int(arguments[at + 1])
-        arguments = arguments[:at] + arguments[at + 2 :]
+    global begin
+    arguments, jobs = option(arguments, "--jobs")
+    arguments, begin = option(arguments, "--begin")
     if len(arguments) != 2:
-        sys.stderr.write("usage: unpack.py ARCHIVE DIR [--jobs N]\n")
+        sys.stderr.write("usage: unpack.py ARCHIVE DIR [--jobs N] [--begin OFFSET]\n")
         return 2
     if not jobs:
         jobs = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

@@ -52,3 +52,19 @@ def test_the_benchmark_of_the_start_prints_every_comparison(tmp_path: Path) -> N
     assert "Cold: " in run.stdout
     assert run.stdout.count("Warm, ") == 3
     assert not [path.name for path in tmp_path.iterdir() if path.is_dir()]
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_packing_prints_every_comparison(tmp_path: Path) -> None:
+    times = tmp_path / "times.json"
+    argv = [sys.executable, str(CHECKOUT / "benchmarks" / "pack.py"), "--small", "--json", str(times)]
+    env = environment({"TMPDIR": tmp_path, "PONCHO_STORE": None, "PONCHO_CACHE_DIR": None})
+    run = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
+
+    (section,) = json.loads(times.read_text())["sections"]
+    assert len(section["rows"]) == 7
+    assert all(row["size"] > 1_000_000 and row["ratio"] > 0 for row in section["rows"])
+    assert "byte-identical to one without: yes" in run.stdout
+    assert not [path.name for path in tmp_path.iterdir() if path.is_dir()]
