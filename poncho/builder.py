@@ -11,19 +11,13 @@ from typing import Any, BinaryIO
 from poncho._types import Event, Reporter, silent
 from poncho.analysis import find_environment as find_active_environment
 from poncho.engine import find_environment, native_platform, select_engine
+from poncho.engine.remembered import RememberingEngine
 from poncho.errors import SpecError, StoreError, UsageError
-from poncho.fetch import fetch_data
-from poncho.install import (
-    compile_bytecode,
-    describe_prefix,
-    install_conda,
-    install_pip,
-    prepare_existing,
-    with_local_code,
-)
+from poncho.fetch import kept_data
+from poncho.install import Installer, describe_prefix, prepare_existing, with_local_code
 from poncho.lock.codec import dumps as lock_text
 from poncho.lock.foreign import lifted
-from poncho.lock.model import Lock
+from poncho.lock.model import Lock, LockedConda
 from poncho.lock.portable import portable as portable_lock
 from poncho.pack import Overlay, PackedPackage, PackOptions, pack
 from poncho.resolution import Means, installable, resolve_spec, update_lock, with_places
@@ -38,10 +32,11 @@ class CreateOptions:
 
     ``conda_executable`` None is py-rattler, ``cache`` None the user's; ``offline`` asks nobody. A name in the spec that is
     installed editable in ``environment`` (None: the active one) means that code, unless ``pack.ignore_editable``.
-    ``ignore_missing`` packs a conda environment whose packages lack files.
+    ``ignore_missing`` packs a conda environment whose packages lack files. Without ``reuse`` only downloads and bytecode of
+    earlier builds are taken: all is installed, read and compressed anew.
 
     ``lock`` is a file: with ``locked`` it is read and built from, and refused when the spec has changed since; without,
-    it gets the lock of what was built. Without ``reuse`` all files are read and compressed anew.
+    it gets the lock of what was built.
     """
 
     conda_executable: str | None = None
@@ -80,9 +75,9 @@ def create(
             raise UsageError("an environment is packed as it is, so there is no lock to build it from")
         return _create_from_prefix(found, target, options, reporter)
     cache = options.cache or BuilderCache.default()
-    with cache.scratch("build") as work:
-        lock = _locked(found, options, reporter, prefix=work / "env")
-        created = _create_from_lock(lock, work, target, options, reporter)
+    with cache.in_use():
+        lock = _locked(found, options, reporter)
+        created = _create_from_lock(lock, target, options, reporter)
         if options.lock is not None and not options.locked:
             write_lock(lock, options.lock)
         return created
@@ -169,7 +164,6 @@ def _locked(
     reporter: Reporter,
     *,
     platform: str | None = None,
-    prefix: Path | None = None,
 ) -> Lock:
     if isinstance(found, Lock):
         return found
@@ -181,12 +175,14 @@ def _locked(
         check_fresh(lock, found, options.lock)
         return lock
     spec = _with_local_code(found, options, reporter)
-    return resolve_spec(spec, written=found, means=means, platform=platform or native_platform(), prefix=prefix)
+    return resolve_spec(spec, written=found, means=means, platform=platform or native_platform())
 
 
 def _means(options: CreateOptions, reporter: Reporter) -> Means:
     cache = options.cache or BuilderCache.default()
-    return Means(select_engine(options.conda_executable, cache=cache), cache, options.offline, reporter)
+    engine = RememberingEngine(select_engine(options.conda_executable, cache=cache), cache)
+    means = Means(engine, cache, options.offline, reporter)
+    return replace(means, prefix=lambda conda: _installer(conda, means).environments().conda_only())
 
 
 def check_output(target: Path, *, directory: bool = False) -> None:
@@ -206,31 +202,28 @@ def check_output(target: Path, *, directory: bool = False) -> None:
         raise StoreError(f"{target.parent}: cannot be written", hint="choose a directory that you may write to")
 
 
-def _create_from_lock(
-    lock: Lock, work: Path, target: Path, options: CreateOptions, reporter: Reporter
-) -> PackedPackage:
-    """Install what ``lock`` says into ``work/env`` (its conda packages may be there already) and pack it."""
+def _create_from_lock(lock: Lock, target: Path, options: CreateOptions, reporter: Reporter) -> PackedPackage:
+    """Install what ``lock`` says, as far as no earlier build has, and pack it."""
     means = _means(options, reporter)
     ready = installable(lock, means=means)
-    cache, offline, prefix = means.cache, options.offline, work / "env"
-    data = fetch_data(ready.git, ready.http, work / "data", cache=cache, offline=offline, reporter=reporter)
-    if not (prefix / "conda-meta").is_dir():
-        platform = native_platform()
-        install_conda(ready.conda, prefix, engine=means.engine, platform=platform, offline=offline, reporter=reporter)
-    install_pip(ready.pip, prefix=prefix, offline=offline, cache=cache, reporter=reporter)
-    compile_bytecode(prefix, cache=cache, reporter=reporter)
-    return pack(
-        prefix,
-        target,
-        data=work / "data" if data.variables else None,
-        variables=data.variables,
-        spec_text=dumps(lock.spec or Spec()),
-        lock_text=lock_text(portable_lock(lock)),
-        options=options.pack,
-        cache=cache if options.reuse else None,
-        origin="linked",
-        reporter=reporter,
-    )
+    data, tree = kept_data(ready.git, ready.http, cache=means.cache, offline=options.offline, reporter=reporter)
+    with _installer(ready.conda, means).environments().with_pip(ready.pip, new=not options.reuse) as prefix:
+        return pack(
+            prefix,
+            target,
+            data=tree,
+            variables=data.variables,
+            spec_text=dumps(lock.spec or Spec()),
+            lock_text=lock_text(portable_lock(lock)),
+            options=options.pack,
+            cache=means.cache if options.reuse else None,
+            origin="lasting",
+            reporter=reporter,
+        )
+
+
+def _installer(conda: Sequence[LockedConda], means: Means) -> Installer:
+    return Installer(conda, means.engine, native_platform(), means.cache, means.offline, means.reporter)
 
 
 def _with_local_code(spec: Spec, options: CreateOptions, reporter: Reporter) -> Spec:

@@ -8,10 +8,27 @@ file:///directory#content=digest``: whoever builds the package needs no knowledg
 analysed, and a caller that keeps packages by the hash of their spec builds a new one when the code has changed.
 """
 
-from poncho.analysis.environment import find_environment
-from poncho.analysis.model import Analysis, Finding, Place, Problem, Tier, Unresolved
-from poncho.analysis.program import analyze
-from poncho.analysis.sources import SourceText
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from poncho.analysis.environment import find_environment
+    from poncho.analysis.model import Analysis, Finding, Place, Problem, Tier, Unresolved
+    from poncho.analysis.program import analyze
+    from poncho.analysis.sources import SourceText
+
+_HOMES = {
+    "Analysis": "model",
+    "Finding": "model",
+    "Place": "model",
+    "Problem": "model",
+    "SourceText": "sources",
+    "Tier": "model",
+    "Unresolved": "model",
+    "analyze": "program",
+    "find_environment": "environment",
+}
 
 __all__ = [
     "Analysis",
@@ -24,3 +41,13 @@ __all__ = [
     "analyze",
     "find_environment",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy: a build asks only for the environment.
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'poncho.analysis' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"poncho.analysis.{home}"), name)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,8 @@ def _stamp(path: Path) -> tuple[int, int]:
 def _load(directory: Path, facts: InterpreterFacts) -> BaseChannel:
     try:
         said = json.loads((directory / _FACTS_FILE).read_text())
+        with suppress(OSError):
+            os.utime(directory / _FACTS_FILE)  # a prune goes by when it was last of use
         digest, platform = str(said["sha256"]), str(said["platform"])
     except (OSError, ValueError, KeyError) as error:
         raise StoreError(f"{directory}: damaged", hint=f"delete it: rm -r {directory}") from error

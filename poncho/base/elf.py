@@ -6,12 +6,10 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSection
-from elftools.elf.elffile import ELFFile
-from elftools.elf.gnuversions import GNUVerNeedSection
-from elftools.elf.segments import InterpSegment
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
 
 _TAGS = {"DT_NEEDED": "needed", "DT_SONAME": "soname", "DT_RPATH": "rpath", "DT_RUNPATH": "runpath"}
 _SHF_ALLOC, _SHT_NOBITS = 2, 8
@@ -34,6 +32,10 @@ class Elf:
 
 def read_elf(path: Path) -> Elf | None:
     """Return the facts of the ELF file at ``path``; None for a file of another kind, or one that is damaged."""
+    # Imported here: it takes a while, and a rebuild has no use for it.
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
     try:
         with path.open("rb") as stream:
             if stream.read(4) != b"\x7fELF":
@@ -45,6 +47,10 @@ def read_elf(path: Path) -> Elf | None:
 
 
 def _read(elf: ELFFile) -> Elf:
+    from elftools.elf.dynamic import DynamicSection
+    from elftools.elf.gnuversions import GNUVerNeedSection
+    from elftools.elf.segments import InterpSegment
+
     needed: list[str] = []
     rpath: list[str] = []
     soname: str | None = None

@@ -27,24 +27,39 @@ def make_parser(prog: str) -> Parser:
         "--cache", type=Path, metavar="DIR", help="where packages are kept (default: in the user's cache directory)"
     )
     parser.add_argument("--force", action="store_true", help="build it anew")
+    parser.add_argument(
+        "--approx",
+        action="store_true",
+        help="take a package that has all that SPEC asks for, and more, if there is one; say which and what more it has",
+    )
+    parser.add_argument("--offline", action="store_true", help="use only what the caches hold")
     add_common(parser)
     return parser
 
 
 def command(arguments: Namespace) -> int:
     """Find or build the package, and print where it is."""
+    from poncho.builder import CreateOptions
     from poncho.compat.cache import cached_package
     from poncho.spec import decode, load_spec, loads_spec
-    from poncho.store import BuilderCache
 
     if arguments.spec == "-":
         spec = loads_spec(decode(sys.stdin.buffer.read(), source="standard input"), source="standard input")
     else:
         spec = load_spec(Path(arguments.spec))
-    directory = arguments.cache or BuilderCache.default().directory("packages")
+    directory = arguments.cache.absolute() if arguments.cache else None
+    options = CreateOptions(offline=arguments.offline)
     with reporter_for(arguments, _PROG) as reporter:
-        package = cached_package(spec, directory.absolute(), force=arguments.force, reporter=reporter)
-    print(json.dumps({"package": str(package)}, indent=4) if arguments.json else package)
+        found = cached_package(
+            spec, directory, options=options, force=arguments.force, approx=arguments.approx, reporter=reporter
+        )
+    if found.approximation is not None and not arguments.quiet:
+        print(f"{_PROG}: {found.approximation.words()}", file=sys.stderr)
+    if arguments.json:
+        near = {"approximation": found.approximation.to_json()} if found.approximation else {}
+        print(json.dumps({"package": str(found.path), "built": found.built, **near}, indent=4))
+    else:
+        print(found.path)
     return 0
 
 

@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING
 
 from poncho.cli.guard import Parser, add_common, run
 from poncho.cli.progress import human_bytes, reporter_for
+from poncho.errors import UsageError
 
 if TYPE_CHECKING:
+    from poncho._types import Reporter
+    from poncho.builder import CreateOptions
+    from poncho.lock.model import Lock
     from poncho.pack import Trimmed
+    from poncho.spec import Spec
 
 _DESCRIPTION = (
     "Build one relocatable package from a spec, a lock, an environment's directory, or a conda environment's name."
@@ -70,6 +75,12 @@ def make_parser(prog: str) -> Parser:
         help="build from LOCK without solving; refuse it, saying what changed, when it is not that of SPEC",
     )
     parser.add_argument("--offline", action="store_true", help="use only what the caches hold")
+    parser.add_argument(
+        "--approx",
+        action="store_true",
+        help="instead of building, take a package of the cache that has all that SPEC asks for, and more, if there is "
+        "one; say which, and what more it has. What is built goes into that cache, too (see poncho_package_cache)",
+    )
     parser.add_argument(
         "--format",
         metavar="F",
@@ -128,6 +139,8 @@ def command(arguments: Namespace) -> int:
         source = arguments.spec
         if source == "-":
             source = read(sys.stdin.buffer, options=options, reporter=reporter)
+        if arguments.approx:
+            return _approximate(source, arguments, options, reporter)
         created = create(source, arguments.output, options=options, reporter=reporter)
     if arguments.json:
         print(json.dumps(created.to_json(), indent=4, sort_keys=True))
@@ -149,6 +162,32 @@ def _show_trimmed(prog: str, trimmed: Trimmed) -> None:
         print(f"  {kind:<8} {human_bytes(size):>9}  {files} files", file=sys.stderr)
     for line in trimmed.kept:
         print(f"  kept     {line}", file=sys.stderr)
+
+
+def _approximate(source: Spec | Lock | Path | str, arguments: Namespace, options: CreateOptions, say: Reporter) -> int:
+    """Take a package out of the cache that satisfies the spec, or build it into the cache; say what was done."""
+    from poncho.builder import read
+    from poncho.compat.cache import place_package
+    from poncho.package import open_package
+    from poncho.spec import Spec
+
+    if options.pack.for_output(arguments.output).format != "tar.gz":
+        raise UsageError("--approx serves .tar.gz packages", hint="name the output so, or leave --approx out")
+    spec = read(source, options=options, reporter=say)
+    if not isinstance(spec, Spec):
+        raise UsageError(f"{arguments.spec}: --approx needs a spec", hint="a lock or environment is packed as it is")
+    done = place_package(spec, Path(arguments.output), options=options, approx=True, reporter=say)
+    how = "built" if done.built else "the same spec, built before"
+    if done.approximation is not None:
+        how = done.approximation.words()
+    if arguments.json:
+        near = done.approximation.to_json() if done.approximation else None
+        digest = open_package(done.path).digest
+        answer = {"path": str(done.path), "digest": digest, "built": done.built, "approximation": near}
+        print(json.dumps(answer, indent=4, sort_keys=True))
+    elif not arguments.quiet:
+        print(f"poncho_package_create: {arguments.output}: {how}", file=sys.stderr)
+    return 0
 
 
 if __name__ == "__main__":

@@ -6,11 +6,18 @@ import sys
 from collections.abc import Sequence
 
 from poncho._version import __version__
-from poncho.cli import analyze, create, diff, inspect, lock, sbom, serverize, store, unpack, verify
+from poncho.cli import analyze, builder_cache, create, diff, inspect, lock, sbom, serverize, store, unpack, verify
 from poncho.cli.guard import Parser, run
 
 _SUBCOMMANDS = {
-    **{"analyze": analyze, "create": create, "lock": lock, "serverize": serverize, "store": store},
+    **{
+        "analyze": analyze,
+        "create": create,
+        "lock": lock,
+        "serverize": serverize,
+        "store": store,
+        "cache": builder_cache,
+    },
     **{"inspect": inspect, "diff": diff, "verify": verify, "sbom": sbom, "unpack": unpack},
 }
 _DESCRIPTION = "Put an application's whole software world into one file and run it on any machine."
@@ -42,12 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             "sbom",
             "unpack",
             "store",
+            "cache",
             "serverize",
         ),
         help="analyze: source to spec; lock: spec to lock; create: spec or lock to package; run: a command in a package; "
         "inspect: what is in a package, with --html as a page; diff: what two packages differ in; verify: every byte; "
         "sbom: bill of materials; unpack: into a directory; "
-        "store: what this node keeps unpacked; serverize: functions as a library for TaskVine or Work Queue",
+        "store: what this node keeps unpacked; cache: what builds keep for the next ones; "
+        "serverize: functions as a library for TaskVine or Work Queue",
     )
     parser.parse_args(words)
     return 0

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poncho.cli.guard import Parser, add_common
 from poncho.cli.progress import reporter_for
+from poncho.cli.units import age, human, size
 from poncho.errors import UsageError
 
 if TYPE_CHECKING:
     from poncho.store.node import NodeStore
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
 def make_parser(prog: str) -> Parser:
@@ -33,12 +30,12 @@ def make_parser(prog: str) -> Parser:
     group = parser.add_argument_group("prune", "without a limit or a NAME: everything that is not in use")
     group.add_argument(
         "--max-age",
-        type=_age,
+        type=age,
         metavar="AGE",
         help="delete what was not used for so long: 12h, 30d, 8w (a bare number: days)",
     )
     group.add_argument(
-        "--max-size", type=_size, metavar="SIZE", help="delete the longest unused until so much is left: 20G"
+        "--max-size", type=size, metavar="SIZE", help="delete the longest unused until so much is left: 20G"
     )
     group.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
     add_common(parser)
@@ -70,9 +67,9 @@ def command(arguments: Namespace) -> int:
         print(json.dumps({**names, "bytes": done.freed, "dry_run": arguments.dry_run}, indent=4))
     elif not arguments.quiet:
         for entry in done.deleted:
-            print(f"{entry.name}  {_human(entry.size)}  {'would be deleted' if arguments.dry_run else 'deleted'}")
+            print(f"{entry.name}  {human(entry.size)}  {'would be deleted' if arguments.dry_run else 'deleted'}")
         for entry in done.in_use:
-            print(f"{entry.name}  {_human(entry.size)}  in use, kept")
+            print(f"{entry.name}  {human(entry.size)}  in use, kept")
     return 0
 
 
@@ -98,7 +95,7 @@ def _list(arguments: Namespace, store: NodeStore) -> int:
         print(f"{'PACKAGE':{max(len(str(row['name'])) for row in rows)}}  {'SIZE':>9}  LAST USED (UTC)")
     for row in rows:
         used = "in use" if row["in_use"] else row["used"]
-        print(f"{row['name']}  {_human(int(str(row['bytes']))):>9}  {used}")
+        print(f"{row['name']}  {human(int(str(row['bytes']))):>9}  {used}")
     return 0
 
 
@@ -119,26 +116,3 @@ def _verify(arguments: Namespace, store: NodeStore) -> int:
         for entry in foreign:
             print(f"{entry.name}  made by others: nothing to verify it against")
     return 1 if any(found.values()) else 0
-
-
-def _age(text: str) -> float:
-    match = re.fullmatch(r"(\d+)([smhdw]?)", text.lower())
-    if not match:
-        raise ArgumentTypeError(f"{text!r} is no age: a number and one of s, m, h, d, w (days without one)")
-    return int(match[1]) * _SECONDS[match[2] or "d"]
-
-
-def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d+)([kmgt]?)(i?b)?", text.lower())
-    if not match:
-        raise ArgumentTypeError(f"{text!r} is no size: a number and one of K, M, G, T")
-    return int(match[1]) * _BYTES[match[2]]
-
-
-def _human(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

@@ -62,15 +62,17 @@ def dict_to_env(
 ) -> str:
     """Return the path of a package of ``spec`` (a dict or JSON text), building it only when there is none.
 
-    Packages are kept in ``cache_path`` (default: ``.poncho_cache`` here) by platform, spec and the content of local
-    code. ``cache=False`` leaves a new one in the working directory instead; ``force`` builds anew. Raises PonchoError.
+    Packages are kept in the builder's cache, with a copy in ``cache_path`` (default: ``.poncho_cache`` here), by platform,
+    spec and all that the spec leaves open: the content of local code, what branches and unpinned addresses hold now (they
+    are asked each time), the base interpreter. ``cache=False`` leaves a new one in the working directory instead;
+    ``force`` builds anew. Raises PonchoError.
     """
-    kept = Path(cache_path or DEFAULT_CACHE)
+    directory = Path(cache_path or DEFAULT_CACHE)
     wanted = as_spec(spec)
-    if not cache and (force or find_package(wanted, kept) is None):
-        kept = Path()
     options = _options(conda_executable, ignore_editable_packages)
-    return str(cached_package(wanted, kept, options=options, force=force))
+    if not cache and (force or find_package(wanted, directory, options=options) is None):
+        return str(cached_package(wanted, Path(), options=options, force=True, keep=False).path)
+    return str(cached_package(wanted, directory, options=options, force=force).path)
 
 
 def _options(conda_executable: str | None, ignore_editable: bool) -> CreateOptions:

@@ -36,6 +36,11 @@ class CondaEngine(Protocol):
         """The engine's name for people: ``rattler``, or the command's own."""
         ...
 
+    @property
+    def identity(self) -> str:
+        """Which program, in which version, does the work: with another one, solutions and prefixes may be others."""
+        ...
+
     def solve(self, request: SolveRequest, *, reporter: Reporter) -> tuple[LockedConda, ...]:
         """Return the records of a solution, sorted by name.
 

@@ -59,6 +59,18 @@ class CommandEngine:
         """Return the command's own name: conda, mamba or micromamba."""
         return self.executable.name
 
+    @property
+    def identity(self) -> str:
+        """Return the command's path and what tells one version of it from another: size and time."""
+        try:
+            status = self.executable.stat()
+        except OSError:
+            return str(self.executable)
+        # conda is a small script: what it runs changes with its installation's own record of packages.
+        history = self.executable.parent.parent / "conda-meta" / "history"
+        changed = history.stat().st_mtime_ns if history.is_file() else 0
+        return f"{self.executable} {status.st_size} {status.st_mtime_ns} {changed}"
+
     def solve(self, request: SolveRequest, *, reporter: Reporter) -> tuple[LockedConda, ...]:
         """Return the records of a solution, sorted by name.
 

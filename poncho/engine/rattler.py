@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,14 @@ class RattlerEngine:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     name: str = "rattler"
 
+    @property
+    def identity(self) -> str:
+        """Return py-rattler's name and version."""
+        try:
+            return f"py-rattler {version('py-rattler')}"
+        except PackageNotFoundError:  # inside of a zip application without metadata
+            return "py-rattler"
+
     def solve(self, request: SolveRequest, *, reporter: Reporter) -> tuple[LockedConda, ...]:
         """Return the records of a solution, sorted by name.
 
@@ -62,9 +71,7 @@ class RattlerEngine:
                 platform=request.platform,
                 virtual_packages=None if request.virtual_packages is None else list(request.virtual_packages),
                 offline=request.offline,
-                root=str(Path.cwd()),
-                # Without the slash at its end the last part of the URL would be replaced, not extended.
-                alias=f"{alias.rstrip('/')}/" if (alias := self.environ.get("CONDA_CHANNEL_ALIAS")) else None,
+                **self._naming(),
             )
         except WorkerFailure as failure:
             raise _solve_error(failure, request) from None
@@ -111,6 +118,26 @@ class RattlerEngine:
             return tuple(self._call("virtual_packages", lambda event: None, platform=platform))
         except WorkerFailure as failure:
             raise BuildError(f"cannot detect this machine's virtual packages: {failure.message}") from None
+
+    def matching(self, specs: Sequence[str], records: Sequence[LockedConda]) -> list[list[str]]:
+        """Return for each match spec the names of the records that satisfy it.
+
+        Raises ResolveError for text that is not a match spec.
+        """
+        documents = [record_from_locked(record) for record in records]
+        try:
+            found: list[list[str]] = self._call(
+                "match", lambda event: None, specs=list(specs), records=documents, **self._naming()
+            )
+        except WorkerFailure as failure:
+            raise _solve_error(failure, SolveRequest((), tuple(specs), "")) from None
+        return found
+
+    def _naming(self) -> dict[str, str | None]:
+        """Return what the meaning of a channel's name depends on."""
+        # Without the slash at its end the last part of the URL would be replaced, not extended.
+        alias = self.environ.get("CONDA_CHANNEL_ALIAS")
+        return {"root": str(Path.cwd()), "alias": f"{alias.rstrip('/')}/" if alias else None}
 
     def _call(self, operation: str, reporter: Reporter, **request: Any) -> Any:
         mirrors = channel_mirrors(self.environ)

@@ -4,8 +4,9 @@ Run by its path (``python -I rattler_worker.py FD DIRECTORY…``), not imported:
 its own because py-rattler's threads crash at interpreter exit, ``task.cancel()`` leaves Rust working, and a panic is
 no ``Exception``.
 
-A request is a JSON object with ``op`` (``solve``, ``install``, ``virtual_packages``, ``read_lock``). Each line of the answer
-holds one of ``event`` (see ``poncho._types.Event``), ``result``, ``error`` (``kind``, ``message``, further facts).
+A request is a JSON object with ``op`` (``solve``, ``install``, ``virtual_packages``, ``read_lock``, ``match``).
+Each line of the answer holds one of ``event`` (see ``poncho._types.Event``), ``result``, ``error`` (``kind``, ``message``,
+further facts).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import asyncio
 import json
 import os
 import re
+import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -76,14 +79,10 @@ class Failure(Exception):  # noqa: N818
 
 async def solve(request: dict[str, Any], send: Send) -> list[dict[str, Any]]:
     """Return the records of a solution as JSON objects."""
-    config = rattler.ChannelConfig(
-        root_dir=request["root"], **({"channel_alias": request["alias"]} if request["alias"] else {})
-    )
+    config = _config(request)
     specs, named = _match_specs(request["specs"], config)
     constraints, _ = _match_specs(request["constraints"], config)
-    channels = [_channel(one, config) for name in request["channels"] for one in EXPANDED.get(name, (name,))]
-    known = {channel.base_url for channel in channels}
-    channels += [channel for channel in {c.base_url: c for c in named}.values() if channel.base_url not in known]
+    channels = _channels(request["channels"], named, config)
     platform = _platform(request["platform"])
     gateway = Gateway(
         cache_dir=Path(request["cache"]) / "repodata",
@@ -111,6 +110,26 @@ async def solve(request: dict[str, Any], send: Send) -> list[dict[str, Any]]:
         guilty = next((channel.base_url for channel in channels if channel.base_url in words), None)
         raise Failure("fetch", words, channel=guilty, offline=request["offline"]) from error
     return [_to_json(record) for record in records]
+
+
+async def match(request: dict[str, Any], send: Send) -> list[list[str]]:
+    """Return for each match spec the names of the records that it allows."""
+    specs, _ = _match_specs(request["specs"], _config(request))
+    records = [_from_json(document) for document in request["records"]]
+    return [[record.name.normalized for record in records if spec.matches(record)] for spec in specs]
+
+
+def _config(request: dict[str, Any]) -> rattler.ChannelConfig:
+    alias = {"channel_alias": request["alias"]} if request["alias"] else {}
+    return rattler.ChannelConfig(root_dir=request["root"], **alias)
+
+
+def _channels(
+    names: Sequence[str], more: Sequence[rattler.Channel], config: rattler.ChannelConfig
+) -> list[rattler.Channel]:
+    found = [_channel(one, config) for name in names for one in EXPANDED.get(name, (name,))]
+    known = {channel.base_url for channel in found}
+    return found + [channel for channel in {c.base_url: c for c in more}.values() if channel.base_url not in known]
 
 
 def _channel(name: str, config: rattler.ChannelConfig) -> rattler.Channel:
@@ -273,6 +292,8 @@ async def install(request: dict[str, Any], send: Send) -> list[str]:
         records = [_complete(path, incomplete) for path in sorted(Path(request["prefix"], "conda-meta").glob("*.json"))]
     ordered = rattler.PackageRecord.sort_topologically(list(records))
     if request["link_scripts"]:
+        if any(Path(request["prefix"], "bin").glob(".*-post-link.sh")):
+            _unshare(request["prefix"])
         for record in ordered:
             _post_link(record, Path(request["prefix"]), request["platform"], send)
     return [record.name.normalized for record in ordered]
@@ -286,6 +307,17 @@ def _complete(path: Path, incomplete: set[str]) -> rattler.PrefixRecord:
         index = json.loads(Path(extracted, "info", "index.json").read_text(encoding="utf-8"))
         path.write_text(json.dumps({**document, **{key: index[key] for key in KEPT if key in index}}, indent=2) + "\n")
     return rattler.PrefixRecord.from_path(path)
+
+
+def _unshare(prefix: str) -> None:
+    """Give the prefix files of its own: a post-link script may write into one that is a link to the package cache."""
+    for directory, _, names in os.walk(prefix):
+        for name in names:
+            path = os.path.join(directory, name)
+            status = os.lstat(path)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+                shutil.copy2(path, f"{path}.poncho-own")
+                os.replace(f"{path}.poncho-own", path)
 
 
 def _post_link(record: rattler.PackageRecord, prefix: Path, platform: str, send: Send) -> None:
@@ -430,6 +462,7 @@ def main() -> None:
         "install": install,
         "virtual_packages": virtual_packages,
         "read_lock": read_lock,
+        "match": match,
     }
     request = json.load(sys.stdin)
     try:

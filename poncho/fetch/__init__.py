@@ -2,6 +2,7 @@
 
 from poncho.fetch.archive import extract
 from poncho.fetch.data import DATA_DIRECTORY, FetchedData, fetch_data, resolve_data
+from poncho.fetch.kept import kept_data
 from poncho.fetch.limits import Limits
 from poncho.fetch.policy import HttpPolicy
 from poncho.fetch.repository import fetch_git, resolve_git
@@ -16,6 +17,7 @@ __all__ = [
     "fetch_data",
     "fetch_git",
     "fetch_http",
+    "kept_data",
     "resolve_data",
     "resolve_git",
     "resolve_http",

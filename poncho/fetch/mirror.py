@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from poncho._types import Event, Reporter
@@ -217,4 +218,6 @@ def open_mirror(remote: Remote, cache: BuilderCache, *, offline: bool, reporter:
                     raise FetchError(
                         f"{path}: git cannot make a repository there", context={"tail": error.tail}
                     ) from error
+        with suppress(OSError):
+            os.utime(path)  # a prune goes by when it was last of use
         yield Mirror(remote, path, offline=offline, reporter=reporter)

@@ -19,11 +19,9 @@ from poncho.errors import FetchError
 from poncho.fetch.archive import damaged, extract
 from poncho.fetch.compression import DAMAGED, SUFFIXES, open_decompressed
 from poncho.fetch.content import ContentStore, Entry, digest_of
-from poncho.fetch.download import Request, download
 from poncho.fetch.limits import Limits, Meter
 from poncho.fetch.names import UnsafeNameError, check_filename
 from poncho.fetch.policy import HttpPolicy
-from poncho.fetch.session import parse
 from poncho.lock.model import LockedHttp
 from poncho.spec.model import HttpSource
 from poncho.store import BuilderCache, atomic_directory
@@ -109,6 +107,10 @@ def _obtain(
     sha256 = _checked_digest(source)
     if source.url.lower().startswith("file:"):
         return _local(source.url, sha256)
+    # Imported here: requests takes a while, and most builds have nothing to download by it.
+    from poncho.fetch.download import Request, download
+    from poncho.fetch.session import parse
+
     parse(source.url)
     store = ContentStore(cache)
     with store.locked(source.url):

@@ -9,6 +9,7 @@ from poncho.install.distributions import (
     installed_distributions,
     site_packages,
 )
+from poncho.install.environment import Installer
 from poncho.install.existing import check_prefix, describe_prefix
 from poncho.install.local_code import with_local_code
 from poncho.install.pip import install_pip
@@ -18,6 +19,7 @@ __all__ = [
     "EditableDistribution",
     "Existing",
     "InstalledDistribution",
+    "Installer",
     "check_prefix",
     "compile_bytecode",
     "describe_prefix",

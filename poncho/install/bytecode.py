@@ -36,6 +36,7 @@ def compile_bytecode(
     environ: Mapping[str, str] | None = None,
     tree: Path | None = None,
     into: Path | None = None,
+    directories: Sequence[str] | None = None,
 ) -> int:
     """Compile the standard library and site-packages of ``prefix`` and return how many source files were looked at.
 
@@ -45,7 +46,8 @@ def compile_bytecode(
     Files that do not compile are passed over: packages ship templates, and tests of syntax errors. So are those that
     hold the prefix itself, as their text changes when the package is relocated. Existing .pyc files are replaced. The
     bytes are the same whether ``cache`` (None: no cache) had them or not. ``jobs`` None means one process per
-    processor. Raises BuildError when the prefix's Python cannot be run or a file cannot be written.
+    processor. ``directories`` (relative to the prefix; None: all) are those to look at, each with all its files and nothing
+    below. Raises BuildError when the prefix's Python cannot be run or a file cannot be written.
     """
     tree = tree or prefix
     roots = [path.parent for path in site_packages(tree)] or sorted(tree.glob("lib/python3.*"))
@@ -58,7 +60,7 @@ def compile_bytecode(
     reporter(Event("start", "compile", "compiling Python files"))
     step = _Step(prefix, tree, into, compiler, BytecodeCache.within(cache) if cache else None)
     with ThreadPoolExecutor(_THREADS) as pool:
-        missing = [item for item in pool.map(step.reuse, step.directories(roots)) if item is not None]
+        missing = [item for item in pool.map(step.reuse, step.directories(roots, directories)) if item is not None]
         with _scratch(into or tree, cache) as scratch:
             answers = compiler.compile([item.directory for item in missing], scratch, jobs=jobs or os.cpu_count() or 1)
         list(pool.map(step.finish, missing, answers))
@@ -87,15 +89,28 @@ class _Step:
         self._cache = cache
         self.looked_at = 0
 
-    def directories(self, roots: Sequence[Path]) -> Iterator[SourceDirectory]:
+    def directories(self, roots: Sequence[Path], only: Sequence[str] | None) -> Iterator[SourceDirectory]:
         """Yield the directories below ``roots`` that hold Python files, in a fixed order, and count the files."""
+        walked = self._walk(roots) if only is None else self._some(roots, only)
+        for path, files in walked:
+            names = tuple(sorted(name for name in files if name.endswith(".py")))
+            if names:
+                self.looked_at += len(names)
+                yield SourceDirectory(path, os.path.relpath(path, self._root), names)
+
+    def _walk(self, roots: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
         for root in roots:
             for path, children, files in os.walk(root.resolve()):
                 children[:] = sorted(name for name in children if name != "__pycache__")
-                names = tuple(sorted(name for name in files if name.endswith(".py")))
-                if names:
-                    self.looked_at += len(names)
-                    yield SourceDirectory(path, os.path.relpath(path, self._root), names)
+                yield path, files
+
+    def _some(self, roots: Sequence[Path], only: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+        below = tuple(f"{root.resolve()}/" for root in roots)
+        for directory in sorted(set(only)):
+            path = f"{self._root}/{directory}"
+            if f"{path}/".startswith(below) and "__pycache__" not in directory.split("/") and os.path.isdir(path):
+                with os.scandir(path) as entries:
+                    yield path, [entry.name for entry in entries if not entry.is_dir()]
 
     def reuse(self, found: SourceDirectory) -> _Missing | None:
         """Write what the cache has for a directory; return what there is to compile, None when that is nothing."""

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from poncho.store import BuilderCache
 
 END = b"\0" * 8
 _DIGEST = 32
+_OFTEN = 3600.0
 
 Compiled: TypeAlias = Mapping[bytes, memoryview]
 
@@ -37,8 +39,11 @@ class BytecodeCache:
 
     def get(self, key: str) -> Compiled | None:
         """Return the .pyc contents by source name, or None when there is no whole and sound entry."""
+        path = self._path(key)
         try:
-            data = self._path(key).read_bytes()
+            data = path.read_bytes()
+            if time.time() - path.stat().st_mtime > _OFTEN:
+                os.utime(path)  # a prune goes by when an entry was last of use
         except OSError:
             return None
         framed = memoryview(data)[_DIGEST:]
@@ -66,6 +71,15 @@ class BytecodeCache:
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / key
+
+
+def is_sound(path: Path) -> bool:
+    """Tell whether a file begins with the sha256 of what follows, as entries do."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    return len(data) > _DIGEST and hashlib.sha256(memoryview(data)[_DIGEST:]).digest() == data[:_DIGEST]
 
 
 def directory_key(salt: bytes, relative: str, sources: Iterable[tuple[str, bytes]]) -> str:

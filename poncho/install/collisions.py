@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from poncho._types import Event, Reporter
 from poncho.engine.conda_meta import read_records
 from poncho.errors import BuildError
-from poncho.install.distributions import InstalledDistribution, installed_distributions
+from poncho.install.records import recorded_distributions
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,7 @@ def check_collisions(prefix: Path, before: CondaFiles, reporter: Reporter) -> No
 
     Raises BuildError when a pip package replaced a conda package; warns where one overwrote single files of another's.
     """
-    root = prefix.resolve()
-    now = {item.name: item for item in installed_distributions(prefix)}
+    now = {item.name: item for item in recorded_distributions(prefix)}
     for name, distribution in sorted(before.distributions.items()):
         if _stamp(prefix / distribution.metadata) != distribution.stamp:
             by = f"pip package {name} {now[name].version}" if name in now else "a pip package"
@@ -62,17 +61,12 @@ def check_collisions(prefix: Path, before: CondaFiles, reporter: Reporter) -> No
                 hint=f"ask for {name} in one place only: conda or pip",
             )
     for name, item in sorted(now.items()):
-        taken = [] if name in before.distributions else _owned_files(item, root, before)
+        taken = [] if name in before.distributions else sorted(before.owners.keys() & set(item.files))
         if taken:
             others = ", ".join(sorted({before.owners[path] for path in taken}))
             more = f" and {len(taken) - 1} more files" if len(taken) > 1 else ""
             message = f"pip package {name} {item.version} overwrote {taken[0]}{more} of conda package {others}"
             reporter(Event("warning", "pip", message))
-
-
-def _owned_files(item: InstalledDistribution, root: Path, conda: CondaFiles) -> list[str]:
-    inside = (path.relative_to(root).as_posix() for path in item.files if path.is_relative_to(root))
-    return sorted(path for path in inside if path in conda.owners)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -68,10 +68,12 @@ def editable_distributions(prefix: Path) -> tuple[EditableDistribution, ...]:
     """
     found: dict[str, EditableDistribution] = {}
     named: set[Path] = set()
-    for item in installed_distributions(prefix):
-        source = editable_source(item.direct_url)
-        if source is not None:
-            found[item.name] = EditableDistribution(item.name, item.version, source, item.metadata / "direct_url.json")
+    for evidence in (path for site in site_packages(prefix) for path in sorted(site.glob("*-info/direct_url.json"))):
+        # Only these are looked at: reading all metadata takes a good part of a second in a large environment.
+        source = editable_source(_text(evidence))
+        item = _installed(importlib.metadata.Distribution.at(evidence.parent)) if source is not None else None
+        if item is not None and source is not None:
+            found[item.name] = EditableDistribution(item.name, item.version, source, evidence)
             named.add(source.resolve())
     for site in site_packages(prefix):
         for link in sorted(site.glob("*.egg-link")):
@@ -96,6 +98,13 @@ def editable_source(direct_url: str | None) -> Path | None:
             return None
         return Path(unquote(urlsplit(data["url"]).path))
     except (ValueError, KeyError, AttributeError, TypeError):
+        return None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
         return None
 
 

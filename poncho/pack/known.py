@@ -2,7 +2,7 @@
 
 A file is told by its path, device, inode, size, mode, and times of change. The time of change of the inode (ctime) is in
 it: no program can set that, so a file that was written to is read again even when its mtime was put back. See
-``docs/adr/0010-what-is-not-read-again.md``.
+``docs/adr/0011-what-is-not-read-again.md``.
 
 An entry is one file, ``looks/<2 hex>/<64 hex key>``: the sha256 of what follows, then a line for each file of a
 segment, in order: what became of it, the platform and glibc of an ELF file, and its line of ``poncho/contents``; separated

@@ -142,7 +142,7 @@ def _target(platform: str, python: str, facts: Mapping[str, str], installed: Pat
     def tags() -> list[Tag]:
         return python_tags(version, platforms)
 
-    return Target((*described, "--target", str(installed)), described, tags, variables)
+    return Target((*described, "--target", str(installed)), described, tags, f"{platform} {python}", variables)
 
 
 def _release(python: str) -> str:

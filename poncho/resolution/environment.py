@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,23 +23,24 @@ from poncho.store import BuilderCache
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a resolution works with."""
+    """What a resolution works with.
+
+    ``prefix`` lends an environment with just these conda packages in it, to be read; None installs them into a temporary one.
+    """
 
     engine: CondaEngine
     cache: BuilderCache
     offline: bool = False
     reporter: Reporter = silent
+    prefix: Callable[[tuple[LockedConda, ...]], AbstractContextManager[Path]] | None = None
 
 
-def resolve_spec(
-    spec: Spec, *, means: Means, platform: str, written: Spec | None = None, prefix: Path | None = None
-) -> Lock:
+def resolve_spec(spec: Spec, *, means: Means, platform: str, written: Spec | None = None) -> Lock:
     """Return the lock of ``spec`` for ``platform`` (a conda subdir). Nothing is packed.
 
     ``written`` is the spec as the user wrote it, where ``spec`` says more (places of local code); the lock keeps that.
-    pip must see what conda installs: for this machine's platform the conda packages are installed into ``prefix``
-    (None: a temporary directory) when there are pip requirements, and only then. Raises ResolveError, FetchError,
-    BuildError.
+    pip must see what conda installs: for this machine's platform the conda packages are installed into
+    ``means.prefix`` when there are pip requirements, and only then. Raises ResolveError, FetchError, BuildError.
     """
     engine, cache, offline, reporter = means.engine, means.cache, means.offline, means.reporter
     asked = portable(written or spec)
@@ -55,7 +56,7 @@ def resolve_spec(
         channels=spec.channels,
         base=base.locked if base else None,
         conda=conda,
-        pip=resolve_pip_beside(spec, conda, virtual, means=means, platform=platform, prefix=prefix),
+        pip=resolve_pip_beside(spec, conda, virtual, means=means, platform=platform),
         git=git,
         http=http,
     )
@@ -84,7 +85,6 @@ def resolve_pip_beside(
     *,
     means: Means,
     platform: str,
-    prefix: Path | None = None,
     pins: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[LockedPip, ...]:
     """Return what pip adds to the conda packages; ``pins`` (name → version) hold for what it chooses."""
@@ -102,9 +102,7 @@ def resolve_pip_beside(
             cache=cache,
             reporter=reporter,
         )
-    with nullcontext(prefix) if prefix is not None else _temporary(cache) as place:
-        if not (place / "conda-meta").is_dir():
-            means.engine.install(conda, place, platform=platform, offline=offline, reporter=reporter)
+    with means.prefix(conda) if means.prefix is not None else _temporary(conda, platform, means) as place:
         python = place / "bin" / "python"
         if not python.exists():
             raise BuildError("the spec has pip packages but no Python", hint='add "python" to the conda dependencies')
@@ -112,6 +110,7 @@ def resolve_pip_beside(
 
 
 @contextmanager
-def _temporary(cache: BuilderCache) -> Iterator[Path]:
-    with cache.scratch("resolve") as scratch:
+def _temporary(conda: tuple[LockedConda, ...], platform: str, means: Means) -> Iterator[Path]:
+    with means.cache.scratch("resolve") as scratch:
+        means.engine.install(conda, scratch / "env", platform=platform, offline=means.offline, reporter=means.reporter)
         yield scratch / "env"

@@ -97,7 +97,7 @@ def requirement_line(text: str, root: Path) -> str:
 def installed_distributions(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """Return name → version of every distribution in the environment of ``python``; names are canonical (PEP 503)."""
     code = "import sysconfig as s; print(s.get_path('purelib'), s.get_path('platlib'), sep=chr(10))"
-    done = run_tool([str(python), "-I", "-c", code], env=clean_environment(environ), step=f"run {python}")
+    done = run_tool([str(python), "-I", "-B", "-c", code], env=clean_environment(environ), step=f"run {python}")
     found: dict[str, str] = {}
     for distribution in metadata.distributions(path=list(dict.fromkeys(done.stdout.split("\n")[:2]))):
         name = distribution.metadata["Name"] if distribution.metadata else None

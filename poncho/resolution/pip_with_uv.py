@@ -3,15 +3,21 @@
 ``uv pip install --dry-run`` knows what the environment has and says which distributions are to be installed, but not
 from where. ``uv pip compile --format pylock.toml`` says from where, with hashes (PEP 751), but knows nothing of the
 environment: it is told the versions, and to leave out everything else.
+
+The second question is asked without the network: the first has just read all index pages that it needs. Where the pages that
+an earlier resolution read are known, they are read first, all at once, and then the first question needs no network either:
+a resolver that walks the dependencies asks for them one generation after the other.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CompletedProcess
 from types import MappingProxyType
 from typing import Any
 
@@ -24,9 +30,11 @@ from poncho.engine.pip_tools import (
     requirement_file,
     run_tool,
 )
+from poncho.engine.process import tool_failed
 from poncho.errors import BuildError, ResolveError
 from poncho.lock.model import LockedPip
 from poncho.resolution.local import locked_directory, locked_file
+from poncho.resolution.pages import Pages, consulted_names, missing_versions, wanted_network
 from poncho.resolution.wheels import best_wheel, supported_tags
 from poncho.store import BuilderCache
 
@@ -36,6 +44,7 @@ else:
     import tomli as tomllib
 
 _STEP = "resolve the pip requirements"
+_PREPARATIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +52,21 @@ class Target:
     """The interpreter that is resolved for, as uv is told of it.
 
     ``installed`` are the arguments that say what it has, ``described`` those that say what it is; ``tags`` gives the
-    wheel tags that it supports, the preferred first.
+    wheel tags that it supports, the preferred first; ``name`` tells it from others, for notes that are only hints.
     """
 
     installed: tuple[str, ...]
     described: tuple[str, ...]
     tags: Callable[[], Sequence[Tag]]
+    name: str
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
     def of(cls, python: Path, environ: Mapping[str, str]) -> Target:
         """Return the target that is an interpreter of this machine."""
         where = ("--python", str(python))
-        return cls(where, where, lambda: supported_tags(python, environ))
+        name = next((path.name for path in sorted(python.parent.parent.glob("lib/python3.*"))), "")
+        return cls(where, where, functools.cache(lambda: supported_tags(python, environ)), name)
 
 
 def resolve_with_uv(
@@ -79,10 +90,16 @@ def resolve_with_uv(
         pins = [f"{name}=={version}" for name, version in constraints.items()]
         kept = requirement_file(scratch / "constraints.txt", pins)
         # The scratch directory is the working directory: uv would read a pyproject.toml in the caller's.
-        ask = [*uv, "pip", "install", "--dry-run", "--output-format", "json", *common, *target.installed]
-        done = run_tool(
-            [*ask, "-r", str(wanted), "-c", str(kept)], env=env, step=_STEP, cwd=scratch, error=ResolveError
-        )
+        first = [*uv, "pip", "install", "--dry-run", "--output-format", "json", *common, *target.installed]
+        first += ["-r", str(wanted), "-c", str(kept)]
+        about = [*common, *target.described]
+        pages = Pages.of(requirements, target.name, env, index_arguments_for_uv(environ), cache)
+        prepared = None if offline or pages is None else _ask_prepared(uv, first, pages, about, env, scratch)
+        done = prepared or run_tool([*first, "--verbose"], env=env, step=_STEP, cwd=scratch, check=False)
+        if done.returncode != 0:
+            raise tool_failed(first, done.returncode, _without_debug(done.stderr), step=_STEP, error=ResolveError)
+        if pages is not None and not offline:
+            pages.remember(consulted_names(done.stderr))
         changes = _changes(done.stdout)
         if not changes:
             return []
@@ -91,10 +108,47 @@ def resolve_with_uv(
         satisfied = requirement_file(scratch / "satisfied.txt", [name for name in constraints if name not in changes])
         lock = [*uv, "pip", "compile", "--quiet", "--format", "pylock.toml", *common, *target.described, str(wanted)]
         lock += ["-c", str(pinned), "--excludes", str(satisfied)]
-        done = run_tool(lock, env=env, step=_STEP, cwd=scratch, error=ResolveError)
+        without_network = {**env, "UV_OFFLINE": "1"}
+        done = run_tool(lock, env=without_network, step=_STEP, cwd=scratch, error=ResolveError, check=False)
+        if done.returncode != 0:
+            done = run_tool(lock, env=env, step=_STEP, cwd=scratch, error=ResolveError)
         packages = tomllib.loads(done.stdout).get("packages", [])
         found = [_locked(package, scratch, target) for package in packages]
     return [one for one in found if canonicalize_name(one.name) in changes]
+
+
+def _ask_prepared(
+    uv: Sequence[str], first: Sequence[str], pages: Pages, common: Sequence[str], env: Mapping[str, str], scratch: Path
+) -> CompletedProcess[str] | None:
+    """Have the known index pages read at once, then ask without the network; what turns out to be missing is read as well.
+
+    None when that gives no answer, or one that rests on a page that was not read just now.
+    """
+    names = set(pages.names())
+    if not names:
+        return None
+    primer = scratch / "pages.txt"
+    compile = [*uv, "pip", "compile", *common, str(primer)]
+    requirement_file(primer, sorted(names))
+    if run_tool([*compile, "--quiet", "--no-deps"], env=env, step=_STEP, cwd=scratch, check=False).returncode != 0:
+        return None
+    for _ in range(_PREPARATIONS):
+        done = run_tool([*first, "--verbose"], env={**env, "UV_OFFLINE": "1"}, step=_STEP, cwd=scratch, check=False)
+        read, missing = consulted_names(done.stderr), missing_versions(done.stderr)
+        more = [name for name in sorted(read - names) if name not in missing]
+        if not missing and not more:
+            return done if done.returncode == 0 and read and not wanted_network(done.stderr) else None
+        requirement_file(primer, [*more, *(f"{name}=={version}" for name, version in missing.items())])
+        asked = run_tool([*compile, "--verbose"], env=env, step=_STEP, cwd=scratch, check=False)
+        if asked.returncode != 0:
+            return None
+        names |= consulted_names(asked.stderr)
+    return None
+
+
+def _without_debug(log: str) -> str:
+    lines = log.splitlines()
+    return "\n".join(line for line in lines if not line.startswith(("DEBUG ", "TRACE ", "WARN ", "INFO ")))
 
 
 def _changes(answer: str) -> dict[str, str | None]:

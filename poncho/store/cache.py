@@ -1,11 +1,16 @@
-"""Where the builder keeps what it can use again: one directory, one sub-directory for each kind, keyed by content."""
+"""Where the builder keeps what it can use again: one directory, one sub-directory for each kind, keyed by content.
+
+Who uses what lies in it holds the lock ``.builders`` together with others (``scratch`` and ``in_use`` do); who deletes what
+they may be reading holds it alone.
+"""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +18,11 @@ import platformdirs
 
 from poncho.errors import StoreError
 from poncho.store.atomic import remove_tree
+from poncho.store.flock import Flock
+
+# How long a directory of temporary work that nobody holds stays, where the kernel's locks do not say who is gone.
+_FORGOTTEN = 7 * 86400.0
+_JUST_MADE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +33,8 @@ class BuilderCache:
 
     @classmethod
     def default(cls) -> BuilderCache:
-        """Return the cache in ``PONCHO_CACHE_DIR``, else the user's cache directory (XDG)."""
-        named = os.environ.get("PONCHO_CACHE_DIR")
+        """Return the cache in ``PONCHO_CACHE_DIR`` (or ``PONCHO_CACHE``), else the user's cache directory (XDG)."""
+        named = os.environ.get("PONCHO_CACHE_DIR") or os.environ.get("PONCHO_CACHE")
         return cls(Path(named).absolute() if named else Path(platformdirs.user_cache_dir("poncho")))
 
     def directory(self, kind: str) -> Path:
@@ -36,17 +46,76 @@ class BuilderCache:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(
-                f"{path}: cannot make the cache directory ({error.strerror})",
-                hint="set PONCHO_CACHE_DIR to a directory that you may write to",
-            ) from error
+            raise self._cannot_make(path, error) from error
         return path
 
     @contextmanager
     def scratch(self, prefix: str) -> Iterator[Path]:
-        """Yield a private directory for temporary work beside the caches; deleted at the end, whatever happens."""
-        path = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self.directory("tmp")))
+        """Yield a private directory for temporary work beside the caches; deleted at the end, whatever happens.
+
+        What builders that were killed left is deleted first.
+        """
+        directory = self.directory("tmp")
+        with self.in_use():
+            self.sweep()
+            path = directory / f"{prefix}-{secrets.token_hex(4)}"
+            try:
+                path.mkdir(mode=0o700)
+                lock = Flock(path, directory=True)
+            except OSError as error:
+                raise self._cannot_make(path, error) from error
+            with lock:
+                lock.exclusive(wait=False)
+                try:
+                    yield path
+                finally:
+                    remove_tree(path)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Let nothing be deleted from the caches while the block runs, but what is safe to lose."""
+        with self._builders() as lock:
+            lock.shared()
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Yield whether no builder runs; none begins while the block runs. False where that cannot be told."""
+        with self._builders() as lock:
+            yield lock.exclusive(wait=False)
+
+    def sweep(self) -> int:
+        """Delete the temporary work of builders that were killed; return how many directories that were."""
+        count = 0
+        now = time.time()
+        for path in self._leftovers():
+            with suppress(OSError):
+                if now - path.stat().st_mtime < _JUST_MADE:
+                    continue
+                with Flock(path, directory=True) as lock:
+                    gone = lock.exclusive(wait=False)
+                    if gone or (not lock.works and now - path.stat().st_mtime > _FORGOTTEN):
+                        remove_tree(path)
+                        count += 1
+        return count
+
+    def _leftovers(self) -> list[Path]:
         try:
-            yield path
-        finally:
-            remove_tree(path)
+            with os.scandir(self.root / "tmp") as found:
+                return [Path(entry.path) for entry in found if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            return []
+
+    def _builders(self) -> Flock:
+        path = self.directory(".") / ".builders"
+        try:
+            return Flock(path)
+        except OSError as error:
+            raise self._cannot_make(path, error) from error
+
+    @staticmethod
+    def _cannot_make(path: Path, error: OSError) -> StoreError:
+        return StoreError(
+            f"{path}: cannot make the cache directory ({error.strerror})",
+            hint="set PONCHO_CACHE_DIR to a directory that you may write to",
+        )

@@ -87,6 +87,10 @@ def serve_index(root: Path) -> Iterator[Index]:
         def __init__(self, *args: Any) -> None:
             super().__init__(*args, directory=str(root))
 
+        def end_headers(self) -> None:
+            self.send_header("Cache-Control", "no-cache")
+            super().end_headers()
+
         def log_message(self, format: str, *args: object) -> None:
             requests.append(self.path)
 

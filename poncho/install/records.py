@@ -1,0 +1,107 @@
+"""The distributions of a prefix by their RECORD files, read fast: what is installed, which files belong to it, taking it out.
+
+RECORD: the core metadata specification "Recording installed projects" (PyPA).
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import posixpath
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from poncho.install.distributions import site_packages
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A distribution: its canonical name, its ``.dist-info`` and the files of its RECORD, relative to the prefix."""
+
+    name: str
+    version: str
+    directory: str
+    files: tuple[str, ...]
+
+
+def recorded_distributions(prefix: Path, *, but: Container[str] = ()) -> list[Recorded]:
+    """Return the distributions of ``prefix``, sorted by name, without those whose directory is in ``but``."""
+    root = os.path.realpath(prefix)
+    found = []
+    for site in site_packages(prefix):
+        relative = os.path.relpath(site, root)
+        for entry in sorted(os.listdir(site)):
+            if entry.endswith(".dist-info") and f"{relative}/{entry}" not in but:
+                name, _, version = entry.removesuffix(".dist-info").partition("-")
+                directory = f"{relative}/{entry}"
+                files = tuple(_record(f"{root}/{directory}/RECORD", relative))
+                found.append(Recorded(canonicalize_name(name), version, directory, files))
+    return sorted(found, key=lambda one: (one.name, one.directory))
+
+
+def _record(path: str, site: str) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            for line in stream:
+                # Most lines are plain, and there are tens of thousands of them.
+                name = next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0].rstrip("\r\n")
+                if name:
+                    plain = "./" not in name and "//" not in name and not name.startswith("/")
+                    yield f"{site}/{name}" if plain else posixpath.normpath(posixpath.join(site, name))
+    except (OSError, csv.Error, StopIteration):
+        return
+
+
+def remove_files(prefix: Path, files: Iterable[str]) -> set[str]:
+    """Delete files (relative to ``prefix``), what was compiled from them, and directories that are empty then.
+
+    Returns the directories that were changed, also those that are gone. Raises ValueError for a file outside.
+    """
+    root = os.path.realpath(prefix)
+    changed: set[str] = set()
+    for file in files:
+        if file.startswith(("/", "../")) or file == "..":
+            raise ValueError(file)
+        directory, _, name = file.rpartition("/")
+        _unlink(f"{root}/{file}")
+        if name.endswith(".py"):
+            compiled = f"{root}/{directory}/__pycache__"
+            stem = name[:-2]
+            for entry in os.listdir(compiled) if os.path.isdir(compiled) else ():
+                # six.cpython-311.pyc is made of six.py; six.more.py would make six.more.cpython-311.pyc.
+                if entry.startswith(stem) and entry.endswith(".pyc") and entry[len(stem) : -4].count(".") <= 1:
+                    _unlink(f"{compiled}/{entry}")
+                    changed.add(f"{directory}/__pycache__")
+        changed.add(directory)
+    for directory in sorted(changed, key=len, reverse=True):
+        _remove_empty(root, directory)
+    return with_parents(changed)
+
+
+def with_parents(directories: Iterable[str]) -> set[str]:
+    """Return directories (relative) with all that they lie in; the empty string is the prefix itself."""
+    found = {""}
+    for directory in directories:
+        while directory and directory not in found:
+            found.add(directory)
+            directory = directory.rpartition("/")[0]
+    return found
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _remove_empty(root: str, directory: str) -> None:
+    while directory:
+        try:
+            os.rmdir(f"{root}/{directory}")
+        except OSError:
+            return  # not empty, or gone
+        directory = directory.rpartition("/")[0]

@@ -1,0 +1,250 @@
+"""Check the builder's cache against the digests that its entries carry, and take out what is damaged."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from poncho._types import Event, Reporter, silent
+from poncho.errors import PonchoError
+from poncho.fetch.gitcommand import GitCommand, GitFailedError
+from poncho.fetch.kept import is_untouched as is_data_untouched
+from poncho.install.bytecode_cache import is_sound
+from poncho.install.kept import delete_unused, is_untouched
+from poncho.pack.blocks import check as check_block
+from poncho.package.verify import verify as verify_package
+from poncho.store import BuilderCache, Flock, remove_tree
+from poncho.store.answers import read_answer
+from poncho.upkeep.inventory import BUCKETS, Item, inventory
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """An item that is not what its digest says: what is wrong with it, and whether it was deleted."""
+
+    item: Item
+    what: str
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How many items were right by bucket, which are damaged, and how many carry no digest to check.
+
+    ``skipped`` are buckets that cannot be looked at while builders run.
+    """
+
+    right: dict[str, int]
+    damaged: tuple[Damaged, ...]
+    unverifiable: dict[str, int]
+    skipped: tuple[str, ...]
+
+
+def verify(
+    cache: BuilderCache,
+    *,
+    buckets: Iterable[str] | None = None,
+    delete: bool = True,
+    reporter: Reporter = silent,
+) -> Verified:
+    """Read and check every item; delete the damaged ones unless ``delete`` is False: they are made or fetched again.
+
+    Buckets that other programs write in place (conda, pip, git) are passed over while builders run; the others do not begin
+    while this one is alone.
+    """
+    right: dict[str, int] = {}
+    unverifiable: dict[str, int] = {}
+    damaged: list[Damaged] = []
+    skipped: list[str] = []
+    with cache.alone() as alone, ThreadPoolExecutor() as pool:
+        for name, items in inventory(cache, buckets).items():
+            if not alone and name in ("conda", "pip", "git"):
+                skipped.append(name)
+                continue
+            reporter(Event("start", "verify", name, total=len(items)))
+            right[name] = unverifiable[name] = 0
+            for item, what in zip(items, pool.map(_CHECKS[name], items), strict=True):
+                if what is None:
+                    right[name] += 1
+                elif what == "":
+                    unverifiable[name] += 1
+                else:
+                    gone = delete and (alone or BUCKETS[name].robust) and _delete(item, cache)
+                    damaged.append(Damaged(item, what, gone))
+                    reporter(Event("warning", "verify", f"{name}: {item.name}: {what}"))
+    return Verified(right, tuple(damaged), unverifiable, tuple(skipped))
+
+
+def _delete(item: Item, cache: BuilderCache) -> bool:
+    if item.bucket == "environments":
+        return delete_unused(item.paths[0], cache)
+    aside = cache.directory("tmp") / f"damaged-{secrets.token_hex(6)}"
+    aside.mkdir()
+    with Flock(aside, directory=True) as holder:
+        holder.exclusive(wait=False)
+        for path in item.paths:
+            if path.exists() or path.is_symlink():
+                path.rename(aside / secrets.token_hex(6))
+        remove_tree(aside)
+    return True
+
+
+# Each check returns None when the item is right, what is wrong, or the empty string when there is nothing to check by.
+
+
+def _answer(item: Item) -> str | None:
+    return None if read_answer(item.paths[0]) is not None else "does not match its digest"
+
+
+def _framed(item: Item) -> str | None:
+    return None if is_sound(item.paths[0]) else "does not match its digest"
+
+
+def _block(item: Item) -> str | None:
+    try:
+        return None if check_block(item.paths[0].read_bytes()) is not None else "does not match its checksum"
+    except OSError:
+        return None  # gone meanwhile
+
+
+def _named_by_digest(item: Item) -> str | None:
+    path = item.paths[0]
+    if path.parent.parent.name != "sha256":
+        return ""
+    return None if _sha256(path) == path.name else "does not match its digest"
+
+
+def _package(item: Item) -> str | None:
+    path = item.paths[0]
+    if not path.name.endswith((".tar.gz", ".tar.zst", ".tar")):
+        return ""
+    try:
+        verify_package(path)
+    except PonchoError as error:
+        return error.message
+    return None
+
+
+def _environment(item: Item) -> str | None:
+    found = is_untouched(item.paths[0])
+    if found is None:
+        return ""
+    return None if found else "was changed since it was built"
+
+
+def _data(item: Item) -> str | None:
+    return None if is_data_untouched(item.paths[0]) else "was changed since it was unpacked"
+
+
+def _mirror(item: Item) -> str | None:
+    try:
+        GitCommand(item.paths[0]).local("fsck", "--full", "--no-dangling", "--no-progress")
+    except GitFailedError as error:
+        return error.last_line or "git fsck finds damage"
+    except PonchoError:
+        return ""  # no git on this machine
+    return None
+
+
+def _base(item: Item) -> str | None:
+    for index in sorted(item.paths[0].glob("*/repodata.json")):
+        try:
+            repodata = json.loads(index.read_text(encoding="utf-8"))
+            packages = {**repodata.get("packages", {}), **repodata.get("packages.conda", {})}
+            for name, record in packages.items():
+                if _sha256(index.parent / name) != record["sha256"]:
+                    return f"{name} does not match its digest"
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return "its index cannot be read"
+    return None if (item.paths[0] / "base.json").is_file() else "is not whole"
+
+
+def _conda(item: Item) -> str | None:
+    directory = next((path for path in item.paths if (path / "info").is_dir()), None)
+    if directory is None or directory.parent.name != "pkgs":
+        return ""
+    try:
+        document = json.loads((directory / "info" / "paths.json").read_text(encoding="utf-8"))
+        listed = [(str(one["_path"]), one.get("sha256")) for one in document["paths"]]
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its list of files cannot be read"
+    return _compare(directory, listed, lambda state: state.hexdigest())
+
+
+def _wheel(item: Item) -> str | None:
+    archive = item.paths[-1]
+    if not archive.parent.name.startswith("archive-"):
+        return ""
+    found = False
+    for record in archive.glob("*.dist-info/RECORD"):
+        found = True
+        wrong = _compare(archive, _recorded(record), _in_record)
+        if wrong:
+            return wrong
+    return None if found else ""
+
+
+def _recorded(record: Path) -> Iterator[tuple[str, str | None]]:
+    with record.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        for row in csv.reader(stream):
+            if len(row) > 1:
+                yield row[0], row[1].removeprefix("sha256=") if row[1].startswith("sha256=") else None
+
+
+def _in_record(state: hashlib._Hash) -> str:
+    return base64.urlsafe_b64encode(state.digest()).rstrip(b"=").decode()
+
+
+def _compare(
+    root: Path, listed: Iterable[tuple[str, str | None]], written: Callable[[hashlib._Hash], str]
+) -> str | None:
+    try:
+        for name, digest in listed:
+            path = root / name
+            if not path.exists() and not path.is_symlink():
+                return f"{name} is missing"
+            if digest and path.is_file() and not path.is_symlink() and written(_state(path)) != digest:
+                return f"{name} does not match its digest"
+    except (OSError, csv.Error) as error:
+        return f"cannot be read ({getattr(error, 'strerror', None) or error})"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return _state(path).hexdigest()
+    except OSError:
+        return ""
+
+
+def _state(path: Path) -> hashlib._Hash:
+    state = hashlib.sha256()
+    with path.open("rb", buffering=0) as stream:
+        while chunk := stream.read(1 << 20):
+            state.update(chunk)
+    return state
+
+
+_CHECKS: dict[str, Callable[[Item], str | None]] = {
+    "packages": _package,
+    "environments": _environment,
+    "blocks": _block,
+    "looks": _framed,
+    "bytecode": _framed,
+    "solve": _answer,
+    "data": _data,
+    "conda": _conda,
+    "pip": _wheel,
+    "base": _base,
+    "git": _mirror,
+    "http": _named_by_digest,
+}
