@@ -6,7 +6,20 @@ import sys
 from collections.abc import Sequence
 
 from poncho._version import __version__
-from poncho.cli import analyze, builder_cache, create, diff, inspect, lock, sbom, serverize, store, unpack, verify
+from poncho.cli import (
+    analyze,
+    builder_cache,
+    create,
+    diff,
+    inspect,
+    lock,
+    sbom,
+    serverize,
+    store,
+    submit,
+    unpack,
+    verify,
+)
 from poncho.cli.guard import Parser, run
 
 _SUBCOMMANDS = {
@@ -16,6 +29,7 @@ _SUBCOMMANDS = {
         "lock": lock,
         "serverize": serverize,
         "store": store,
+        "submit": submit,
         "cache": builder_cache,
     },
     **{"inspect": inspect, "diff": diff, "verify": verify, "sbom": sbom, "unpack": unpack},
@@ -48,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "verify",
             "sbom",
             "unpack",
+            "submit",
             "store",
             "cache",
             "serverize",
@@ -55,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="analyze: source to spec; lock: spec to lock; create: spec or lock to package; run: a command in a package; "
         "inspect: what is in a package, with --html as a page; diff: what two packages differ in; verify: every byte; "
         "sbom: bill of materials; unpack: into a directory; "
+        "submit: write job files for Slurm, HTCondor, LSF or PBS; "
         "store: what this node keeps unpacked; cache: what builds keep for the next ones; "
         "serverize: functions as a library for TaskVine or Work Queue",
     )

@@ -17,6 +17,18 @@ def age(text: str) -> float:
     return int(match[1]) * _SECONDS[match[2] or "d"]
 
 
+def duration(text: str) -> int:
+    """Return seconds: ``90m``, ``2h``, ``1d``, or ``[DAYS-]HOURS:MINUTES[:SECONDS]``."""
+    match = re.fullmatch(r"(\d+)([smhd])", text.lower(), re.ASCII)
+    if match:
+        return int(match[1]) * _SECONDS[match[2]]
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]?\d)(?::([0-5]?\d))?", text, re.ASCII)
+    if not match:
+        raise ArgumentTypeError(f"{text!r} is no time: 90m, 2h, 1d or HOURS:MINUTES:SECONDS")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
 def size(text: str) -> int:
     """Return bytes: of ``500M``, ``20G``, ``1GiB``; units are powers of 1024."""
     match = re.fullmatch(r"(\d+)([kmgt]?)(i?b)?", text.lower())
