@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from poncho.analysis.model import Import
 from poncho.analysis.scan import Context, Walker, blocks
+from poncho.analysis.used import used_names
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -32,7 +34,7 @@ def imports_of_function(tree: ast.Module, name: str, version: tuple[int, int]) -
         return None
     walker = Walker(version, expressions=True)
     # The innermost scope is asked first, the module last.
-    scopes = [_bindings(node.body, walker) for node in reversed(chain[:-1]) if not isinstance(node, ast.ClassDef)]
+    scopes = [_bindings(node.body, walker) for node in reversed(chain[:-1]) if isinstance(node, _FUNCTIONS)]
     scopes.append(_bindings(tree.body, walker))
     found: dict[tuple[int, str, tuple[str, ...]], Import] = {}
     # A method brings its class: unpickling or calling it needs the whole.
@@ -47,7 +49,7 @@ def imports_of_function(tree: ast.Module, name: str, version: tuple[int, int]) -
             continue
         seen.add(id(node))
         _add(found, _inside(node, walker))
-        for used in _free_names(node):
+        for used in sorted(used_names(node)):
             for scope in scopes:
                 if used in scope.imports or used in scope.nodes:
                     _add(found, scope.imports.get(used, ()))
@@ -72,27 +74,34 @@ def _inside(node: ast.stmt, walker: Walker) -> Iterator[Import]:
         yield from walker.walk([node], Context())
 
 
-def _find(tree: ast.Module, name: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] | None:
-    """Return the definitions that lead to ``name``, outermost first; an exact qualified name wins over a nested one"""
+def _find(tree: ast.Module, name: str) -> list[ast.stmt] | None:
+    """Return the definitions that lead to ``name``, outermost first; an exact qualified name wins over a nested one.
+
+    Where there is no such function, a class counts, or what is assigned to the name at module level (a lambda, a
+    partial, an app).
+    """
     wanted = name.replace(".<locals>", "").split(".")
-    nested: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] | None = None
-    exact: list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef] | None = None
-    todo: list[tuple[list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef], list[ast.stmt]]] = [([], tree.body)]
+    nested: list[ast.stmt] | None = None
+    exact: list[ast.stmt] | None = None
+    other: list[ast.stmt] | None = None
+    todo: list[tuple[list[ast.stmt], list[str], list[ast.stmt]]] = [([], [], tree.body)]
     while todo:
-        chain, body = todo.pop(0)
+        chain, above, body = todo.pop(0)
         for statement in body:
             if isinstance(statement, _DEFINITIONS):
-                here = [*chain, statement]
-                path = [one.name for one in here]
-                if not isinstance(statement, ast.ClassDef):
-                    if path == wanted:
-                        exact = here  # a later definition of the same name is the one that counts
-                    elif nested is None and path[-len(wanted) :] == wanted:
-                        nested = here
-                todo.append((here, statement.body))
+                here, path = [*chain, statement], [*above, statement.name]
+                if isinstance(statement, ast.ClassDef):
+                    other = here if path == wanted else other
+                elif path == wanted:
+                    exact = here  # a later definition of the same name is the one that counts
+                elif nested is None and path[-len(wanted) :] == wanted:
+                    nested = here
+                todo.append((here, path, statement.body))
             else:
-                todo.extend((chain, block) for block in blocks(statement))
-    return exact or nested
+                if [*above, *_assigned(statement)] == wanted and not isinstance(statement, (ast.For, ast.AsyncFor)):
+                    other = [*chain, statement]
+                todo.extend((chain, above, block) for block in blocks(statement))
+    return exact or nested or other
 
 
 def _bindings(body: list[ast.stmt], walker: Walker) -> _Names:
@@ -137,34 +146,3 @@ def _assigned(statement: ast.stmt) -> Iterator[str]:
             targets.extend(target.elts)
         elif isinstance(target, ast.Starred):
             targets.append(target.value)
-
-
-def _free_names(node: ast.stmt) -> set[str]:
-    """Return the names that a definition or statement reads and does not bind itself."""
-    loaded: set[str] = set()
-    bound: set[str] = set()
-    released: set[str] = set()
-    todo: list[ast.AST] = [node]
-    while todo:
-        one = todo.pop()
-        todo.extend(ast.iter_child_nodes(one))
-        if isinstance(one, ast.Name):
-            (loaded if isinstance(one.ctx, ast.Load) else bound).add(one.id)
-        elif isinstance(one, ast.arg):
-            bound.add(one.arg)
-        elif isinstance(one, (ast.Import, ast.ImportFrom)):
-            bound.update((alias.asname or alias.name).partition(".")[0] for alias in one.names)
-        elif isinstance(one, ast.Global):
-            released.update(one.names)
-    if not isinstance(node, _DEFINITIONS):
-        return loaded
-    outside = set()
-    for part in (*node.decorator_list, *getattr(node, "bases", ()), *_defaults(node)):
-        outside |= {one.id for one in ast.walk(part) if isinstance(one, ast.Name)}
-    return (loaded - (bound - released)) | outside
-
-
-def _defaults(node: ast.stmt) -> list[ast.expr]:
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return [*node.args.defaults, *(one for one in node.args.kw_defaults if one)]
-    return []

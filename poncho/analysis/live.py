@@ -7,239 +7,205 @@ own files is followed. Bounded in number, so that no object graph is too large.
 
 from __future__ import annotations
 
-import ast
-import dis
 import functools
-import inspect
-import textwrap
+import sys
 import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from poncho.analysis.function import imports_of_function
+from poncho.analysis.live_code import imports_of_code, values_of_code
+from poncho.analysis.live_state import attributes, is_a, items, layers, namespace, static
 from poncho.analysis.model import Import, Place, Tier
-from poncho.analysis.reading import parse
 
 _MOST_VALUES = 20_000
-_SCALARS = (str, bytes, int, float, complex, bool, type(None), type(...), range, slice)
-_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_GLOBALS"})
-_ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
-_IMPORTERS = frozenset({"import_module", "__import__"})
+# State of instances of installed classes: theirs to know, so a look is enough.
+_MOST_FOREIGN = 2_000
+_SCALARS = frozenset({str, bytes, int, float, complex, bool, type(None), type(...), range, slice, types.CodeType})
+_MAIN = (None, "__main__", "__mp_main__")
+_BUILT_IN = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType)
 
 
 @dataclass(slots=True)
 class LiveWalk:
-    """What was found: imports with their places, and files of the program's own modules that importing would run."""
+    """What was found: imports with their places, and files of the program's own modules.
+
+    Importing ``files`` runs all of each; of ``own_files``, where the function itself was written, only what it uses
+    counts.
+    """
 
     imports: list[tuple[Import, Place]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     own_files: list[Path] = field(default_factory=list)
 
 
-def walk_callable(function: Callable[..., Any], version: tuple[int, int], is_local: Callable[[Path], bool]) -> LiveWalk:
-    """Return what ``function`` needs: a function, method, partial, decorated app, class or instance that can be called.
+def is_live(value: object) -> bool:
+    """Tell whether ``value`` can be walked: something to call, or a collection of Dask, which holds its functions."""
+    return callable(value) or hasattr(type(value), "__dask_graph__")
 
-    ``is_local`` tells the program's own files from installed ones.
+
+def walk_callable(function: object, version: tuple[int, int], is_local: Callable[[str, Path], bool]) -> LiveWalk:
+    """Return what ``function`` needs: a function, method, partial, decorated app, class, instance that can be called, or
+    a Dask collection.
+
+    ``is_local`` tells the program's own modules (name, file) from installed ones.
     """
     walk = _Walk(version, is_local)
-    walk.start(function)
+    walk.run(function)
     return walk.result
 
 
 class _Walk:
-    def __init__(self, version: tuple[int, int], is_local: Callable[[Path], bool]) -> None:
+    def __init__(self, version: tuple[int, int], is_local: Callable[[str, Path], bool]) -> None:
         self.result = LiveWalk()
         self._version = version
         self._is_local = is_local
         self._seen: dict[int, object] = {}
-        self._todo: list[object] = []
+        self._todo: list[tuple[object, Place]] = []
+        # Big data comes last, so that the bound on values never cuts off code.
+        self._later: deque[tuple[object, Place]] = deque()
+        self._place = Place("<function>", 1)
         self._home: str | None = None
+        self._foreign = 0
         self._imports: set[tuple[str, tuple[str, ...], int, Place]] = set()
 
-    def start(self, function: Callable[..., Any]) -> None:
-        for inner in _layers(function):
-            home = getattr(inner, "__module__", None)
-            if isinstance(inner, (types.FunctionType, type)) and home and self._file(home):
-                # Where the function itself was written: only what it uses counts, not all that file does.
-                self._home = home
-                break
-        if self._home and (file := self._file(self._home)) and self._home != "__main__":
-            self.result.own_files.append(file)
-        self._todo.append(function)
-        while self._todo and len(self._seen) < _MOST_VALUES:
-            value = self._todo.pop()
-            if isinstance(value, _SCALARS) or id(value) in self._seen:
-                continue
-            self._seen[id(value)] = value
-            self._visit(value)
+    def run(self, value: object) -> None:
+        self._todo.append((value, self._place))
+        while (self._todo or self._later) and len(self._seen) < _MOST_VALUES:
+            value, self._place = self._todo.pop() if self._todo else self._later.popleft()
+            if type(value) not in _SCALARS and id(value) not in self._seen:
+                self._seen[id(value)] = value
+                self._visit(value)
+
+    def _push(self, *values: object) -> None:
+        self._todo.extend((value, self._place) for value in values)
 
     def _visit(self, value: object) -> None:
-        if isinstance(value, types.ModuleType):
-            self._module(value.__name__)
+        if is_a(value, types.ModuleType):
+            self._module(str(namespace(value).get("__name__", "")))
         elif isinstance(value, types.FunctionType):
-            if self._mine(value.__module__):
-                self._function(value)
-            else:
-                self._module(value.__module__)
-        elif isinstance(value, (types.MethodType, functools.partial, staticmethod, classmethod, property)):
-            self._todo.extend(_layers(value)[1:])
-            if isinstance(value, functools.partial):
-                self._todo.extend((*value.args, *value.keywords.values()))
-            if isinstance(value, types.MethodType):
-                self._todo.append(value.__self__)
-        elif isinstance(value, type):
-            self._class(value)
-        elif isinstance(value, (list, tuple, set, frozenset)):
-            self._todo.extend(list(value)[:1000])
-        elif isinstance(value, dict):
-            self._todo.extend(list(value.values())[:1000])
-        elif isinstance(value, types.CellType):
+            self._function(value)
+        elif is_a(value, types.MethodType, staticmethod, classmethod):
+            self._push(static(value, "__self__"), *layers(value)[1:])
+        elif isinstance(value, functools.partial):
+            self._push(*value.args, *value.keywords.values(), value.func)
+        elif isinstance(value, property):
+            self._push(value.fget, value.fset, value.fdel)
+        elif is_a(value, types.GenericAlias, types.UnionType):
+            self._push(static(value, "__origin__"), *value.__args__)  # type: ignore[attr-defined]
+        elif is_a(value, type):
+            self._class(value)  # type: ignore[arg-type]
+        elif is_a(value, types.CellType):
             try:
-                self._todo.append(value.cell_contents)
+                self._push(value.cell_contents)  # type: ignore[attr-defined]
             except ValueError:
                 return
+        elif is_a(value, *_BUILT_IN):
+            self._loaded(static(value, "__module__"))
+            self._push(static(value, "__self__"), static(value, "__objclass__"))
         else:
-            # An instance: unpickling it needs its class, and what it holds travels with it.
-            self._todo.append(type(value))
-            attributes = vars(value) if hasattr(value, "__dict__") else {}
-            if self._mine(type(value).__module__) or callable(value):
-                self._todo.extend(list(attributes.values())[:1000])
-            self._todo.extend(_layers(value)[1:])
+            self._instance(value)
+
+    def _instance(self, value: object) -> None:
+        """Follow an instance: unpickling it needs its class, and what it holds travels with it."""
+        cls = type(value)
+        if cls.__module__.startswith("_cython_"):
+            self._loaded(static(value, "__module__"))
+        else:
+            self._push(cls)
+        self._later.extend((one, self._place) for one in items(value))
+        mine = self._mine(cls.__module__)
+        if not mine and cls.__module__ not in ("builtins", "collections"):
+            self._foreign += 1
+        if mine or self._foreign < _MOST_FOREIGN:
+            self._push(*attributes(value))
+        self._push(*layers(value)[1:])
 
     def _class(self, cls: type) -> None:
+        self._settle(cls.__module__)
         if not self._mine(cls.__module__):
-            self._module(cls.__module__)
+            self._loaded(cls.__module__)
             return
-        self._todo.extend(cls.__mro__[1:])
-        self._todo.extend(value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__"))
-        if type(cls) is not type:
-            self._todo.append(type(cls))
+        self._push(*cls.__mro__[1:], type(cls))
+        inside = type.__dict__["__dict__"].__get__(cls)
+        for name, value in inside.items():
+            if name not in ("__dict__", "__weakref__"):
+                self._push(value)
+                self._push(*(items(value) if name == "__annotations__" else ()))
 
     def _function(self, function: types.FunctionType) -> None:
-        self._todo.extend(function.__defaults__ or ())
-        self._todo.extend((function.__kwdefaults__ or {}).values())
-        self._todo.extend(function.__closure__ or ())
-        self._todo.extend(_layers(function)[1:])
-        if not self._by_source(function):
-            for code in _codes(function.__code__):
-                self._by_code(code)
-        for code in _codes(function.__code__):
-            self._values(code, function)
+        # ``functools.wraps`` gives a wrapper another ``__module__``; its globals tell where its code comes from.
+        module = function.__globals__.get("__name__")
+        self._settle(module)
+        self._settle(function.__module__)
+        if not self._mine(module):
+            self._loaded(module)
+            if self._mine(function.__module__) or not _by_name(function):
+                # A decorator's inner function: it is pickled by value, with what it wraps.
+                self._push(*(function.__closure__ or ()), *function.__dict__.values(), *(function.__defaults__ or ()))
+            return
+        code = function.__code__
+        self._place = Place(code.co_filename, code.co_firstlineno)
+        for one in imports_of_code(function, self._version):
+            self._add(one, Place(code.co_filename, one.line))
+        self._push(*values_of_code(function))
+        self._push(*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+        self._push(*function.__dict__.values())
+        if annotate := getattr(function, "__annotate__", None):
+            # Python 3.14 makes annotations when they are asked for, by code that need not be run to be read.
+            self._push(annotate)
+        else:
+            self._push(*function.__annotations__.values())
+        self._push(*(function.__closure__ or ()))
 
-    def _by_source(self, function: types.FunctionType) -> bool:
-        """Take a function's own imports from its source, which shows ``try`` and ``if``; tell whether it could."""
-        try:
-            lines, first = inspect.getsourcelines(function.__code__)
-        except (OSError, TypeError, IndentationError, SyntaxError, ValueError):
-            return False
-        tree, _ = parse(textwrap.dedent("".join(lines)))
-        if tree is None or len(tree.body) != 1 or not isinstance(tree.body[0], (ast.FunctionDef, ast.AsyncFunctionDef)):
-            return False
-        for one in imports_of_function(tree, tree.body[0].name, self._version) or ():
-            self._add(
-                replace(one, level=0) if not one.level else one, function.__code__.co_filename, first + one.line - 1
-            )
-        return True
+    def _settle(self, module: object) -> None:
+        """Take the first local module met as home: where the function was written only what it uses counts."""
+        if self._home is None and isinstance(module, str) and (module in _MAIN or self._file(module)):
+            self._home = module
+            if module not in _MAIN and (file := self._file(module)):
+                self.result.own_files.append(file)
 
-    def _by_code(self, code: types.CodeType) -> None:
-        constants: list[Any] = []
-        dynamic = False
-        line = code.co_firstlineno
-        for step in dis.get_instructions(code):
-            starts = step.starts_line
-            if isinstance(starts, int) and not isinstance(starts, bool):
-                line = starts
-            if step.opname.startswith("LOAD_CONST") or step.opname == "LOAD_SMALL_INT":
-                constants.append(step.argval)
-                if dynamic and isinstance(step.argval, str):
-                    self._dynamic(step.argval, code, line)
-                    dynamic = False
-            elif step.opname == "IMPORT_NAME":
-                names = constants[-1] if constants and isinstance(constants[-1], tuple) else ()
-                level = constants[-2] if len(constants) > 1 and isinstance(constants[-2], int) else 0
-                one = Import(
-                    str(step.argval), tuple(map(str, names)), level, Tier.REQUIRED, line, "in the function itself"
-                )
-                self._add(one, code.co_filename, line)
-            elif step.argval in _IMPORTERS:
-                dynamic = True
+    def _loaded(self, name: object) -> None:
+        """Record the module that a class or function says it is from; names that are no module's say nothing."""
+        if isinstance(name, str) and name.partition(".")[0] in sys.modules:
+            self._module(name)
 
-    def _dynamic(self, name: str, code: types.CodeType, line: int) -> None:
-        if all(part.isidentifier() for part in name.split(".")):
-            self._add(Import(name, (), 0, Tier.CONDITIONAL, line, "by import_module"), code.co_filename, line)
-
-    def _values(self, code: types.CodeType, function: types.FunctionType) -> None:
-        """Follow the global names that code reads, through ``a.b.c`` as long as these are loaded modules."""
-        current: object = None
-        for step in dis.get_instructions(code):
-            if step.opname in _LOADS and step.argval in function.__globals__:
-                current = function.__globals__[step.argval]
-                self._todo.append(current)
-            elif step.opname in _ATTRIBUTES and isinstance(current, types.ModuleType):
-                inner = vars(current).get(str(step.argval))
-                if isinstance(inner, types.ModuleType) or (self._local_module(current) and inner is not None):
-                    self._todo.append(inner)
-                current = inner
-            elif step.opname not in ("PUSH_NULL", "PRECALL", "CACHE", "NOP", "RESUME"):
-                current = None
-
-    def _module(self, name: str | None) -> None:
-        if not name or name in ("__main__", "builtins") or name == self._home:
+    def _module(self, name: str) -> None:
+        if not name or name in _MAIN or name in ("builtins", self._home):
             return
         if file := self._file(name):
-            self.result.files.append(file)
+            # Importing a module runs the packages that it lies in.
+            parents = [name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)]
+            self.result.files += [file, *(above for one in parents if (above := self._file(one)))]
         else:
-            self._add(Import(name, (), 0, Tier.REQUIRED, 1, "a value the function uses"), f"<{name}>", 1)
+            one = Import(name, (), 0, Tier.REQUIRED, self._place.line, "a value the function uses")
+            self._add(one, self._place)
 
-    def _add(self, one: Import, file: str, line: int) -> None:
-        place = Place(file, line)
+    def _add(self, one: Import, place: Place) -> None:
         key = (one.module, one.names, one.level, place)
         if key not in self._imports:
             self._imports.add(key)
             self.result.imports.append((one, place))
 
-    def _mine(self, module: str | None) -> bool:
-        """Tell whether a value's module travels by value: the main program, or the file of the function itself."""
-        return module in (None, "__main__", "__mp_main__", self._home)
-
-    def _local_module(self, module: types.ModuleType) -> bool:
-        return module.__name__ == "__main__" or self._file(module.__name__) is not None
+    def _mine(self, module: object) -> bool:
+        """Tell whether a value's module travels by value: the main program, the file of the function itself, or none"""
+        return module in _MAIN or module == self._home or not isinstance(module, str) or module not in sys.modules
 
     def _file(self, module: str) -> Path | None:
         """Return the file of a loaded module if it is one of the program's own."""
-        import sys
-
-        file = getattr(sys.modules.get(module), "__file__", None)
-        if isinstance(file, str) and file.endswith(".py") and self._is_local(Path(file)):
+        loaded = sys.modules.get(module)
+        file = namespace(loaded).get("__file__") if loaded is not None else None
+        if isinstance(file, str) and file.endswith(".py") and self._is_local(module, Path(file)):
             return Path(file)
         return None
 
 
-def _layers(value: object) -> list[object]:
-    """Return a callable and what it wraps, layer by layer: partial, method, ``__wrapped__``, an app's ``func``."""
-    layers = [value]
-    while len(layers) < 50:
-        here = layers[-1]
-        inner: object = None
-        for name in ("__func__", "__wrapped__", "func", "fget"):
-            # Looked up without running any descriptor or __getattr__ of the program's own.
-            found = inspect.getattr_static(here, name, None)
-            if isinstance(found, (types.MemberDescriptorType, types.GetSetDescriptorType)):
-                found = getattr(here, name, None)
-            if found is not None and (callable(found) or isinstance(found, (staticmethod, classmethod))):
-                inner = found
-                break
-        if inner is None or any(inner is one for one in layers):
-            break
-        layers.append(inner)
-    return layers
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    todo = [code]
-    while todo:
-        here = todo.pop()
-        yield here
-        todo.extend(constant for constant in here.co_consts if isinstance(constant, types.CodeType))
+def _by_name(function: types.FunctionType) -> bool:
+    """Tell whether a function is what its module holds under its name, so that pickling only names it."""
+    found: object = sys.modules.get(function.__module__ or "")
+    for part in function.__qualname__.split("."):
+        found = namespace(found).get(part) if is_a(found, types.ModuleType) else static(found, part)
+        if found is None:
+            return False
+    return any(one is function for one in layers(found))

@@ -23,6 +23,7 @@ class Graph:
     modules: list[Path] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     missing: list[Unresolved] = field(default_factory=list)
+    reached: set[Path] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -56,7 +57,8 @@ def follow(
     nodes: dict[str, _Node] = {}
     entries: list[str] = []
     for index, unit in enumerate(units):
-        key = str(unit.path) if unit.path else f"{unit.label}#{index}"
+        # Of one file, several functions may be looked at, and the file itself.
+        key = str(unit.path) if unit.path and unit.label[:1] != "<" else f"{unit.label}#{index}"
         if key not in nodes:
             nodes[key] = _Node(unit, read(unit), unit.cap)
             entries.append(key)
@@ -64,6 +66,7 @@ def follow(
     while todo:
         node = nodes[todo.pop()]
         _split(node, outside, graph)
+        graph.reached.update(path for path, _ in node.edges)
         for path, _tier in node.edges:
             key = str(path)
             if key in nodes:

@@ -145,8 +145,8 @@ class Analysis:
     """What a program needs, and everything that was seen on the way.
 
     ``local_modules`` are the program's own files that were followed: they are not in the spec and must travel with
-    the program. ``editable`` maps distributions that are installed from a local directory to that directory.
-    ``environment`` is the prefix whose versions were taken.
+    the program, unless their names are in ``shipped``: then they are, as a wheel. ``editable`` maps distributions that are
+    installed from a local directory to that directory. ``environment`` is the prefix whose versions were taken.
     """
 
     spec: Spec
@@ -156,6 +156,7 @@ class Analysis:
     local_modules: tuple[Path, ...]
     editable: tuple[tuple[str, Path], ...]
     environment: Path
+    shipped: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the spec's JSON form, as ``poncho_package_analyze`` writes it.
@@ -184,6 +185,7 @@ class Analysis:
                 {"import": one.name, "tier": one.tier.label, "places": [str(place) for place in one.places]}
                 for one in self.unresolved
             ],
+            "shipped": list(self.shipped),
             "local_modules": [str(path) for path in self.local_modules],
             "editable": {name: str(path) for name, path in self.editable},
             "environment": str(self.environment),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import types
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,10 +12,13 @@ from poncho._types import Event, Reporter, silent
 from poncho.analysis.assemble import assemble, refuse_unresolved, spec_of
 from poncho.analysis.declared import declared_in
 from poncho.analysis.environment import Environment, find_environment
+from poncho.analysis.functions import as_functions, live_units, local_to, read_functions
+from poncho.analysis.live import is_live
 from poncho.analysis.local import Graph, Outside, follow, forget_listings
-from poncho.analysis.model import Analysis, Problem
+from poncho.analysis.model import Analysis, Problem, Tier
 from poncho.analysis.naming import Namer
 from poncho.analysis.reading import Reading, read_unit
+from poncho.analysis.shipping import Shipped, ship
 from poncho.analysis.sources import SourceText, Unit, read_sources
 from poncho.analysis.stdlib import standard_modules
 from poncho.errors import AnalysisError
@@ -26,34 +28,35 @@ def analyze(
     sources: Any,
     *,
     toplevel: bool = False,
-    function: str | None = None,
+    function: str | Sequence[str] | None = None,
     mapping: Mapping[str, str] = {},
     extra: Sequence[str] = (),
     prefix: Path | None = None,
     reporter: Reporter = silent,
     stdin: str | None = None,
     strict: bool = True,
+    ship_local: bool = False,
 ) -> Analysis:
     """Find what programs need, and name it for a spec. Nothing of the programs is imported or run.
 
     ``sources`` is one or several of: a path (file, directory, package, notebook), ``"-"`` (standard input, or the
     text ``stdin``), a SourceText or a string with a line break (source itself, possibly an indented function), a live
-    callable. ``toplevel`` keeps what is imported at module level; ``function`` (``f``, ``Class.method``,
-    ``outer.inner``) what that function uses. ``mapping`` names packages by import (an empty name leaves the import
-    out); ``extra`` are packages that nothing imports. ``prefix`` is the environment to take names and versions from
+    callable or Dask collection. ``toplevel`` keeps what is imported at module level; ``function`` (one or several of ``f``,
+    ``Class.method``, ``outer.inner``) what that function uses. ``mapping`` names packages by import (an empty name leaves the
+    import out); ``extra`` are packages that nothing imports. ``prefix`` is the environment to take names and versions from
     (see ``find_environment`` for the default). ``strict=False`` returns what has no name in ``Analysis.unresolved``
-    instead of raising.
+    instead of raising. ``ship_local`` puts the program's own modules into the spec, as a wheel in the builder's cache.
 
     Raises AnalysisError for sources that are not there, a function that is nowhere (naming those that exist), and,
     once for all of them, imports for which no package is known.
     """
     given = _listed(sources)
-    live = [one for one in given if callable(one)]
+    live = [one for one in given if is_live(one)]
     environment = find_environment(prefix, running=bool(live))
     forget_listings()
     namer = Namer(environment, mapping)
     reporter(Event("start", "analyze", f"reading {len(given)} sources"))
-    texts = [one for one in given if not callable(one)]
+    texts = [one for one in given if not is_live(one)]
     units, unread = read_sources(texts, stdin=stdin, paths=environment.paths)
     if not units and not live:
         listed = "; ".join(str(problem) for problem in unread)
@@ -61,15 +64,16 @@ def analyze(
             f"nothing to analyse: {listed or 'no source was named'}", hint="name a Python file, a directory or '-'"
         )
     readings: dict[int, Reading] = {}
-    if function is not None:
-        _read_function(units, function, environment, readings)
+    if functions := as_functions(function):
+        read_functions(units, functions, environment.version, readings)
 
     def read(unit: Unit) -> Reading:
         known = readings.get(id(unit))
         return known if known is not None else read_unit(unit, environment.version, toplevel=toplevel and unit.entry)
 
-    live_units, own_files = _live_units(live, environment, readings)
-    graph = follow([*units, *live_units], read, _outside(environment, namer), paths=environment.paths)
+    is_local = local_to(environment.holds, namer.editable)
+    walked, own_files = live_units(live, environment.version, is_local, readings, whole=ship_local)
+    graph = follow([*units, *walked], read, _outside(environment, namer), paths=environment.paths)
     declared, faults = declared_in(units, environment.python)
     problems = [*unread, *graph.problems, *faults]
     for problem in problems:
@@ -77,12 +81,18 @@ def analyze(
     assembly = assemble(graph.needs, declared, tuple(extra), namer)
     if strict:
         refuse_unresolved(assembly.unresolved)
+    local = sorted({*_own(graph, environment), *own_files})
+    shipped = None
+    if ship_local:
+        shipped = _shipped([*units, *walked], graph, own_files, is_local, environment)
+        assembly.findings += [shipped.finding()] if shipped else []
     analysis = Analysis(
         spec=spec_of(assembly.findings, environment, namer),
         findings=tuple(assembly.findings),
         problems=_once(problems),
         unresolved=tuple(assembly.unresolved),
-        local_modules=tuple(sorted({*_own(graph, environment), *own_files})),
+        local_modules=tuple(local),
+        shipped=shipped.modules if shipped else (),
         editable=tuple(sorted(assembly.editable.items())),
         environment=environment.prefix,
     )
@@ -91,65 +101,14 @@ def analyze(
 
 
 def _listed(sources: Any) -> list[Any]:
-    single = isinstance(sources, (str, os.PathLike, SourceText)) or callable(sources)
+    single = isinstance(sources, (str, os.PathLike, SourceText)) or is_live(sources)
     given = [sources] if single else list(sources)
     for one in given:
-        if not (isinstance(one, (str, os.PathLike, SourceText)) or callable(one)):
+        if not (isinstance(one, (str, os.PathLike, SourceText)) or is_live(one)):
             raise AnalysisError(
                 f"{type(one).__name__} is nothing that can be analysed", hint="pass paths, '-', SourceText or callables"
             )
     return given
-
-
-def _read_function(units: list[Unit], function: str, environment: Environment, readings: dict[int, Reading]) -> None:
-    """Read units for ``function``, those that do not define it whole. Raises AnalysisError if none does."""
-    for unit in units:
-        readings[id(unit)] = read_unit(unit, environment.version, function=function)
-    if any(reading.found for reading in readings.values()):
-        return
-    names = sorted({name for reading in readings.values() for name in reading.functions})
-    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-    where = ", ".join(unit.label for unit in units)
-    raise AnalysisError(
-        f"no function {function!r} in {where}",
-        hint=f"there are: {shown}" if names else "there are no functions in it",
-        context={"functions": names},
-    )
-
-
-def _live_units(
-    live: Sequence[Callable[..., Any]], environment: Environment, readings: dict[int, Reading]
-) -> tuple[list[Unit], list[Path]]:
-    """Return one unit for each live function, already read, and units for the local modules it would import."""
-    if not live:
-        return [], []
-    import sys
-
-    from poncho.analysis.live import walk_callable
-    from poncho.analysis.sources import unit_of_file
-
-    standard_library = Path(os.__file__).parent
-
-    def is_local(path: Path) -> bool:
-        return not environment.holds(path) and not path.is_relative_to(standard_library)
-
-    roots = tuple(Path(entry or ".").absolute() for entry in sys.path if os.path.isdir(entry or "."))
-    roots = tuple(root for root in roots if is_local(root))
-    units: list[Unit] = []
-    files: list[Path] = []
-    own_files: list[Path] = []
-    for one in live:
-        walk = walk_callable(one, environment.version, is_local)
-        # Asked of the type only: an instance may answer with code of its own.
-        name = one.__qualname__ if isinstance(one, (types.FunctionType, types.MethodType, type)) else type(one).__name__
-        unit = Unit(f"<function {name}>", "", walk.own_files[0] if walk.own_files else None, roots)
-        readings[id(unit)] = Reading(imports=walk.imports)
-        units.append(unit)
-        files += walk.files
-        own_files += walk.own_files
-    for file in dict.fromkeys(files):
-        units.append(unit_of_file(file, roots, entry=False))
-    return units, own_files
 
 
 def _outside(environment: Environment, namer: Namer) -> Outside:
@@ -164,6 +123,30 @@ def _outside(environment: Environment, namer: Namer) -> Outside:
 
 def _own(graph: Graph, environment: Environment) -> list[Path]:
     return [path for path in graph.modules if not environment.holds(path)]
+
+
+def _shipped(
+    units: Sequence[Unit],
+    graph: Graph,
+    own_files: Sequence[Path],
+    is_local: Callable[[str, Path], bool],
+    environment: Environment,
+) -> Shipped | None:
+    """Make a wheel of what the program imports of its own: also the sources, where they are modules, not scripts."""
+    wanted = [unit for unit in units if unit.path and unit.cap <= Tier.CONDITIONAL]
+    packaged = [unit.path for unit in wanted if unit.path and (unit.path.parent / "__init__.py").is_file()]
+    # Nearest first: a script's directory, then what PYTHONPATH and the running program add.
+    roots = tuple(dict.fromkeys(root for unit in units if unit.entry for root in unit.roots)) + environment.paths
+    files = {*_own(graph, environment), *graph.reached, *own_files, *packaged}
+    return ship([file for file in files if is_local(_top(file), file)], roots)
+
+
+def _top(file: Path) -> str:
+    """Return the top-level module that a file is, or is in."""
+    top = file if not (file.parent / "__init__.py").is_file() else file.parent
+    while top != file and (top.parent / "__init__.py").is_file():
+        top = top.parent
+    return top.stem
 
 
 def _once(problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -35,7 +35,12 @@ def make_parser(prog: str) -> Parser:
     parser.add_argument("paths", nargs="+", metavar="SOURCE… OUT", help="what to analyse, and last where the spec goes")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--toplevel", action="store_true", help="only imports at module level")
-    which.add_argument("--function", metavar="F", help="only what function F (or Class.method) needs")
+    which.add_argument(
+        "--function",
+        action="append",
+        metavar="F",
+        help="only what function F (Class.method, outer.inner, a class) needs (repeatable)",
+    )
     parser.add_argument(
         "--pkg-mapping",
         action="append",
@@ -49,6 +54,17 @@ def make_parser(prog: str) -> Parser:
         default=[],
         metavar="P",
         help="a package to add that no import names (repeatable)",
+    )
+    parser.add_argument(
+        "--ship-local",
+        action="store_true",
+        help="put the program's own modules into the spec, so that the package brings them",
+    )
+    parser.add_argument(
+        "--verify",
+        type=Path,
+        metavar="ENV",
+        help="import what was found (and define the functions F) in a clean process in this package, and compare",
     )
     parser.add_argument("--prefix", type=Path, metavar="DIR", help="the environment whose versions count")
     add_common(parser)
@@ -69,6 +85,7 @@ def command(arguments: Namespace) -> int:
         raise UsageError(
             f"{out}: OUT would overwrite a program", hint="the last argument is the spec, for example spec.json"
         )
+    stdin = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if "-" in sources else None
     analysis = analyze(
         [source if source == "-" else Path(source) for source in sources],
         toplevel=arguments.toplevel,
@@ -76,17 +93,18 @@ def command(arguments: Namespace) -> int:
         mapping=_mapping(arguments.pkg_mapping),
         extra=tuple(arguments.extra_pkg),
         prefix=arguments.prefix,
-        stdin=sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if "-" in sources else None,
+        stdin=stdin,
+        ship_local=arguments.ship_local,
     )
     if not arguments.quiet:
         for problem in analysis.problems:
             print(f"{prog}: warning: {problem}", file=sys.stderr)
-        if analysis.local_modules:
-            names = ", ".join(path.name for path in analysis.local_modules[:_SHOWN])
+        if analysis.local_modules and not analysis.shipped:
+            names = ", ".join(_short(path) for path in analysis.local_modules[:_SHOWN])
             more = len(analysis.local_modules) - _SHOWN
             print(
-                f"{prog}: note: the program's own files are not in the spec and have to travel with it: {names}"
-                + (f" and {more} more" if more > 0 else ""),
+                f"{prog}: note: the program's own files are not in the spec and have to travel with it "
+                f"(--ship-local packs them): {names}" + (f" and {more} more" if more > 0 else ""),
                 file=sys.stderr,
             )
     if out == "-":
@@ -97,7 +115,25 @@ def command(arguments: Namespace) -> int:
         print(json.dumps(analysis.to_json(), indent=4, sort_keys=True))
     elif arguments.verbose or (sys.stderr.isatty() and not arguments.quiet and out != "-"):
         _table(prog, analysis)
-    return 0
+    return _verified(prog, arguments, sources, stdin, analysis) if arguments.verify else 0
+
+
+def _verified(prog: str, arguments: Namespace, sources: list[str], stdin: str | None, analysis: Analysis) -> int:
+    from poncho.cli.function_report import report, source_of
+    from poncho.package import verify_imports
+
+    code, note = source_of(sources, stdin, arguments.function or ())
+    if note and not arguments.quiet:
+        print(f"{prog}: note: {note}", file=sys.stderr)
+    check = verify_imports(arguments.verify, analysis, code=code, names=arguments.function or ())
+    for line in report(check, arguments.verify, analysis):
+        if not arguments.quiet or not check.right:
+            print(f"{prog}: {line}", file=sys.stderr)
+    return 0 if check.right else 1
+
+
+def _short(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}" if path.name == "__init__.py" else path.name
 
 
 def _mapping(pairs: Sequence[str]) -> Mapping[str, str]:

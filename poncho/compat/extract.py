@@ -9,13 +9,13 @@ import __future__
 
 import ast
 import inspect
-import symtable
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poncho.analysis.used import symbols, used_names
+from poncho.compat.extract_live import LiveSource
 from poncho.errors import AnalysisError
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -40,8 +40,11 @@ def extract_file(path: Path, names: Sequence[str], optional: Sequence[str] = ())
     return extract(text, names, optional, label=str(path))
 
 
-def extract(text: str, names: Sequence[str], optional: Sequence[str] = (), *, label: str = "<source>") -> Extract:
-    """Return functions of a source text; those of ``optional`` may be missing. Raises AnalysisError."""
+def extract(
+    text: str, names: Sequence[str], optional: Sequence[str] = (), *, label: str = "<source>", classes: bool = False
+) -> Extract:
+    """Return functions (with ``classes`` also classes, and what is assigned to a name) of a source text; those of
+    ``optional`` may be missing. Raises AnalysisError."""
     try:
         tree = ast.parse(text, filename=label)
     except (SyntaxError, ValueError, RecursionError) as error:
@@ -49,6 +52,8 @@ def extract(text: str, names: Sequence[str], optional: Sequence[str] = (), *, la
         where = f"{label}:{line}" if line else label
         raise AnalysisError(f"{where}: not Python that can be read: {getattr(error, 'msg', None) or error}") from error
     defined = {node.name for statement in tree.body for node in _definitions(statement) if isinstance(node, _FUNCTIONS)}
+    if classes:
+        defined |= {name for statement in tree.body for name in _bound(statement)}
     missing = [name for name in names if name not in defined]
     if missing:
         there = ", ".join(sorted(defined)) or "none"
@@ -64,18 +69,20 @@ def extract(text: str, names: Sequence[str], optional: Sequence[str] = (), *, la
 
 
 def extract_functions(functions: Iterable[Callable[..., Any]]) -> Extract:
-    """Return live functions as source: out of their module's file, or alone where they are defined in a function.
+    """Return live functions as source: out of their module's file, or with what they use (``LiveSource``) where they are
+    defined in a function or in a notebook.
 
     Raises AnalysisError for functions that have no source (made by ``exec``, or typed at a prompt).
     """
     files: dict[Path, list[str]] = {}
-    alone: list[Extract] = []
+    alone = LiveSource()
+    others: list[str] = []
     for function in functions:
         name = getattr(function, "__name__", "")
         if not name.isidentifier():
             raise AnalysisError(f"{name or function!r} has no name to be called by", hint="define it with def")
         try:
-            source, file = inspect.getsource(function), Path(inspect.getsourcefile(function) or "")
+            file = Path(inspect.getsourcefile(inspect.unwrap(function)) or "")
         except (OSError, TypeError) as error:
             raise AnalysisError(
                 f"the source of function {name} cannot be found",
@@ -84,8 +91,11 @@ def extract_functions(functions: Iterable[Callable[..., Any]]) -> Extract:
         if getattr(function, "__qualname__", name) == name and file.is_file():
             files.setdefault(file, []).append(name)
         else:
-            alone.append(extract(textwrap.dedent(source), [name], label=f"function {name}"))
-    parts = [*(extract_file(file, names) for file, names in files.items()), *alone]
+            alone.add(function)
+            others.append(name)
+    parts = [extract_file(file, names) for file, names in files.items()]
+    if others:
+        parts.append(Extract(alone.code, (), tuple(others)))
     return Extract(
         "\n\n".join(part.code for part in parts),
         tuple(dict.fromkeys(name for part in parts for name in part.futures)),
@@ -113,7 +123,7 @@ def _reached(body: list[ast.stmt], names: Sequence[str], label: str) -> list[ast
             if id(statement) not in taken:
                 taken[id(statement)] = statement
                 _refuse_relative(statement, label)
-                todo.extend(_used(statement))
+                todo.extend(used_names(statement))
     return [statement for statement in body if id(statement) in taken]
 
 
@@ -143,24 +153,8 @@ def _bound(statement: ast.stmt) -> set[str]:
     """Return the names that a statement binds at module level."""
     if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(statement)):
         return {"*"}
-    table = _table(statement)
+    table = symbols(statement)
     return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-
-
-def _used(statement: ast.stmt) -> set[str]:
-    """Return the names of the module that a statement, and the functions and classes in it, look up."""
-    table = _table(statement)
-    used = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()}
-    todo = list(table.get_children())
-    while todo:
-        inner = todo.pop()
-        used |= {s.get_name() for s in inner.get_symbols() if s.is_global() and (s.is_referenced() or s.is_assigned())}
-        todo.extend(inner.get_children())
-    return used
-
-
-def _table(statement: ast.stmt) -> symtable.SymbolTable:
-    return symtable.symtable(ast.unparse(statement), "<statement>", "exec")
 
 
 def _source(statement: ast.stmt, lines: list[str]) -> str:

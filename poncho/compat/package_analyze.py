@@ -37,9 +37,15 @@ def create_spec(
     return analysis.document()
 
 
-def create_spec_from_functions(func_list: Iterable[Callable[..., Any]]) -> dict[str, Any]:
-    """Return the spec of what live functions need: their own imports, and what they reach. Raises PonchoError."""
-    return analyze(list(func_list)).document()
+def create_spec_from_functions(
+    func_list: Iterable[Callable[..., Any]] | Callable[..., Any], ship_local: bool = False
+) -> dict[str, Any]:
+    """Return the spec of what live functions need: their own imports, and what they reach.
+
+    ``ship_local`` adds the program's own modules, as a wheel in the builder's cache. Raises PonchoError.
+    """
+    functions = [func_list] if callable(func_list) else list(func_list)
+    return analyze(functions, ship_local=ship_local).document()
 
 
 def _mapping(given: Mapping[str, str] | Iterable[str] | None) -> Mapping[str, str]:

@@ -18,12 +18,23 @@ from poncho.pack.ownership import OWNERS
 from poncho.pack.runtime_files import runner_path
 from poncho.package.archive import ChunkStream, ForeignStream, Index, Stream, chunk_data, damaged, open_file, read_index
 from poncho.package.contents import Item, parse
+from poncho.package.functions import FunctionCheck, Loaded, verify_function, verify_imports
 from poncho.package.guard import Guard
 from poncho.package.reading import foreign_guard, open_members, read_members
 from poncho.package.tarstream import TarReader
 from poncho.package.verify import Verified, verify
 
-__all__ = ["Item", "Package", "Verified", "open_package", "verify"]
+__all__ = [
+    "FunctionCheck",
+    "Item",
+    "Loaded",
+    "Package",
+    "Verified",
+    "open_package",
+    "verify",
+    "verify_function",
+    "verify_imports",
+]
 
 _SPEC, _LOCK = "conda_spec.yml", "poncho/lock.json"
 _WANTED = frozenset({_SPEC, _LOCK, names.MANIFEST, names.CONTENTS, OWNERS})
@@ -91,6 +102,10 @@ class Package:
     def verify(self) -> Verified:
         """Check every byte; see ``verify``."""
         return verify(self.path)
+
+    def verify_function(self, function: Any) -> FunctionCheck:
+        """Unpickle a live function in here, in a clean process, and import what it needs; see ``verify_function``."""
+        return verify_function(self.path, function)
 
     def _text(self, name: str) -> str | None:
         data = self._texts.get(name)

@@ -121,6 +121,12 @@ def explain(error: PonchoError, constraints: Mapping[str, str]) -> PonchoError:
             hint="give its directory a pyproject.toml with a [project] name and version, or put the files beside the program",
             context=error.context,
         )
+    if "distribution not found at: file:" in low:
+        return BuildError(
+            f"local code is no longer there: {_words(tail)}",
+            hint="analyse the program again: a spec that names local code is for the machine and time that it was made",
+            context=error.context,
+        )
     clashes = sorted(name for name, version in constraints.items() if _mentions(tail, name, version))
     if clashes:
         both = ", ".join(f"{name} {constraints[name]}" for name in clashes)

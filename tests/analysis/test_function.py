@@ -67,6 +67,25 @@ def outer():
 if True:
     def guarded():
         import h5py
+
+assigned = delayed(lambda x: np.array(x))
+
+def hides():
+    def inner():
+        yaml = 1
+        return yaml
+    return inner, yaml
+
+def annotated(x: np.ndarray) -> None:
+    pass
+
+async def streams():
+    async for one in source():
+        yield one
+
+async def source():
+    from aiohttp import ClientSession
+    yield ClientSession
 """
 
 
@@ -92,6 +111,11 @@ def names(analysis: Analysis) -> set[str]:
         ("outer.<locals>.inner", {"networkx"}),
         ("inner", {"networkx"}),
         ("guarded", {"h5py"}),
+        ("Base", {"scipy"}),
+        ("assigned", {"dask", "numpy"}),
+        ("hides", {"pyyaml"}),
+        ("annotated", {"numpy"}),
+        ("streams", {"aiohttp"}),
     ],
 )
 def test_a_function_needs_what_it_reaches(look: Look, function: str, needs: set[str]) -> None:
@@ -114,3 +138,14 @@ def test_a_function_is_found_in_a_file_that_does_not_parse(look: Look) -> None:
     analysis = look("import numpy\ndef f():\n    import yaml\ndef g():\n    import pandas\nx = = 1\n", function="f")
     assert names(analysis) == {"numpy", "pyyaml"}
     assert "app.py:6" in str(analysis.problems[0])
+
+
+def test_several_functions_are_taken_together(look: Look) -> None:
+    assert names(look(MODULE, function=["helper", "Base.m"])) == {"pandas", "scipy"}
+
+
+def test_a_name_that_is_nearly_right_is_suggested(look: Look) -> None:
+    with pytest.raises(AnalysisError) as caught:
+        look(MODULE, function=["helpr", "f", "Base.mm"])
+    assert caught.value.message == "no function 'helpr' and 'Base.mm' in app.py"
+    assert "did you mean helper and Base.m?" in (caught.value.hint or "")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import linecache
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -162,3 +165,58 @@ def test_live_functions_without_source_are_refused_with_the_other_way() -> None:
     with pytest.raises(AnalysisError, match="made") as caught:
         extract_functions([made["made"]])
     assert "generate_library" in str(caught.value.hint)
+
+
+NOTEBOOK = """
+import packaging.version, os.path as osp
+from math import hypot
+UNIT = {"m": 1000}
+class Track:
+    scale = UNIT
+    def size(self, x):
+        return hypot(x, 4) * self.scale["m"]
+def helper(x):
+    return Track().size(x), packaging.version.Version("1.2").major
+def make(n):
+    def inner(x):
+        return helper(x), n, osp.basename("a/b")
+    return inner
+inner = make(7)
+def other():
+    return helper(3)[1]
+def holds():
+    return STREAM
+"""
+
+
+def cell(name: str) -> dict[str, Any]:
+    """Run a notebook's cell as IPython does: the source is in linecache and in no file."""
+    linecache.cache[name] = (len(NOTEBOOK), None, NOTEBOOK.splitlines(True), name)
+    space: dict[str, Any] = {"__name__": "__main__", "STREAM": sys.stdout}
+    exec(compile(NOTEBOOK, name, "exec", dont_inherit=True), space)
+    return space
+
+
+def test_functions_of_a_notebook_bring_its_imports_classes_values_and_closures() -> None:
+    space = cell("<ipython-input-7-live>")
+    found = extract_functions([space["inner"], space["other"]])
+    assert found.code.count("def helper") == 1
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", found.code + "print(inner(3), other())"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "((5000.0, 1), 7, 'b') 1\n", done.stderr
+
+
+def test_what_cannot_be_written_as_source_is_refused_by_name() -> None:
+    with pytest.raises(AnalysisError, match="holds uses STREAM, a ") as caught:
+        extract_functions([cell("<ipython-input-8-live>")["holds"]])
+    assert "generate_library" in str(caught.value.hint)
+
+
+def test_two_meanings_of_one_name_are_refused() -> None:
+    space = cell("<ipython-input-9-live>")
+    one, two = space["make"](1), space["make"](2)
+    two.__name__ = "second"
+    with pytest.raises(AnalysisError, match="means something else by n"):
+        extract_functions([one, two])
