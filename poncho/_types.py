@@ -15,8 +15,9 @@ EventKind = Literal["start", "progress", "done", "info", "warning"]
 class Event:
     """One thing that happened in one step of a build.
 
-    ``step`` is a stable word (``solve``, ``fetch``, ``install``, ``pip``, ``data``, ``compile``, ``pack``); ``done``
-    and ``total`` count ``unit`` (``bytes``, ``files``, ``packages``) where that is known.
+    ``step`` is a stable word (``base``, ``solve``, ``fetch``, ``install``, ``pip``, ``data``, ``compile``, ``pack``);
+    ``done`` and ``total`` count ``unit`` (``bytes``, ``files``, ``packages``, ``objects``) where that is known. Where a
+    step works on several things side by side, ``item`` tells them apart, and the numbers are those of the item.
     """
 
     kind: EventKind
@@ -25,6 +26,7 @@ class Event:
     done: int | None = None
     total: int | None = None
     unit: str = ""
+    item: str = ""
 
 
 class Reporter(Protocol):

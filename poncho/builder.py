@@ -22,6 +22,7 @@ from poncho.lock.portable import portable as portable_lock
 from poncho.pack import Overlay, PackedPackage, PackOptions, pack
 from poncho.resolution import Means, installable, resolve_spec, update_lock, with_places
 from poncho.source import check_fresh, read_lock, read_source, read_text
+from poncho.space import Space
 from poncho.spec import Spec, as_spec, decode, dumps, portable
 from poncho.store import BuilderCache, atomic_file
 
@@ -69,14 +70,27 @@ def create(
     check_output(target, directory=options.pack.format == "dir")
     if options.lock is not None and not options.locked:
         check_output(options.lock.absolute())
+    cache = options.cache or BuilderCache.default()
+    with Space(cache, target, options.offline) as space:
+        return _create(source, target, options, cache, space, reporter)
+
+
+def _create(
+    source: Spec | Lock | Mapping[str, Any] | str | Path,
+    target: Path,
+    options: CreateOptions,
+    cache: BuilderCache,
+    space: Space,
+    reporter: Reporter,
+) -> PackedPackage:
     found = read(source, options=options, reporter=reporter)
     if isinstance(found, Path):
         if options.locked:
             raise UsageError("an environment is packed as it is, so there is no lock to build it from")
         return _create_from_prefix(found, target, options, reporter)
-    cache = options.cache or BuilderCache.default()
     with cache.in_use():
         lock = _locked(found, options, reporter)
+        space.learn(lock)
         created = _create_from_lock(lock, target, options, reporter)
         if options.lock is not None and not options.locked:
             write_lock(lock, options.lock)

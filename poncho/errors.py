@@ -95,6 +95,31 @@ class BuildError(PonchoError):
     code = "build"
 
 
+class DiskFullError(BuildError):
+    """A file system, a quota or its inodes are used up.
+
+    ``path`` is what was to be written (None: something below the builder's cache). ``needed`` is how many bytes the
+    whole of it takes there, where that is known.
+    """
+
+    code = "disk-full"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | None = None,
+        needed: int | None = None,
+        hint: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> None:
+        facts: dict[str, Any] = dict(context or {})
+        facts |= {key: value for key, value in (("path", path), ("needed", needed)) if value is not None}
+        super().__init__(message, hint=hint, context=facts)
+        self.path = path
+        self.needed = needed
+
+
 class PackageError(PonchoError):
     """A file is not a package, or is truncated, damaged or hostile."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from poncho._types import Event, Reporter, silent
+from poncho._words import counted
 from poncho.analysis.assemble import assemble, refuse_unresolved, spec_of
 from poncho.analysis.declared import declared_in
 from poncho.analysis.environment import Environment, find_environment
@@ -55,7 +56,7 @@ def analyze(
     environment = find_environment(prefix, running=bool(live))
     forget_listings()
     namer = Namer(environment, mapping)
-    reporter(Event("start", "analyze", f"reading {len(given)} sources"))
+    reporter(Event("start", "analyze", f"reading {counted(len(given), 'source')}"))
     texts = [one for one in given if not is_live(one)]
     units, unread = read_sources(texts, stdin=stdin, paths=environment.paths)
     if not units and not live:
@@ -96,7 +97,7 @@ def analyze(
         editable=tuple(sorted(assembly.editable.items())),
         environment=environment.prefix,
     )
-    reporter(Event("done", "analyze", f"{sum(one.included for one in analysis.findings)} packages"))
+    reporter(Event("done", "analyze", counted(sum(one.included for one in analysis.findings), "package")))
     return analysis
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from poncho.base.pip_package import find_pip, pip_members
 from poncho.errors import BuildError, StoreError
 from poncho.lock.model import LockedBase
 from poncho.store import BuilderCache, atomic_directory, exclusive
+from poncho.store.atomic import disk_full
 
 # Raise it whenever the same interpreter would give other packages.
 _BUILDER = 1
@@ -80,6 +82,8 @@ def base_channel(
         try:
             _build(directory, facts, pip, cache, reporter, environ)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise disk_full(directory, error) from error
             raise BuildError(
                 f"{facts.executable}: cannot be repackaged: {error.filename or directory}: {error.strerror}"
             ) from error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poncho._words import counted
 from poncho.cli.guard import Parser, add_common, run
 from poncho.errors import UsageError
 
@@ -107,6 +109,12 @@ def command(arguments: Namespace) -> int:
                 f"(--ship-local packs them): {names}" + (f" and {more} more" if more > 0 else ""),
                 file=sys.stderr,
             )
+        if arguments.prefix is None and _is_our_own(analysis):
+            print(
+                f"{prog}: note: no environment is active: versions are those of the one that PONCHO runs in "
+                f"({analysis.environment})\nhint: activate the program's own, or name it: --prefix DIR",
+                file=sys.stderr,
+            )
     if out == "-":
         sys.stdout.write(analysis.dumps())
     else:
@@ -134,6 +142,18 @@ def _verified(prog: str, arguments: Namespace, sources: list[str], stdin: str | 
 
 def _short(path: Path) -> str:
     return f"{path.parent.name}/{path.name}" if path.name == "__init__.py" else path.name
+
+
+def _is_our_own(analysis: Analysis) -> bool:
+    """Tell whether versions were taken from PONCHO's own virtual environment, which nobody has activated."""
+    own = Path(sys.prefix)
+    active = (os.environ.get(name) for name in ("VIRTUAL_ENV", "CONDA_PREFIX"))
+    return (
+        sys.prefix != sys.base_prefix
+        and analysis.environment == own
+        and not any(name and Path(name) == own for name in active)
+        and any(finding.installed for finding in analysis.findings)
+    )
 
 
 def _mapping(pairs: Sequence[str]) -> Mapping[str, str]:
@@ -170,9 +190,9 @@ def _table(prog: str, analysis: Analysis) -> None:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print(line.rstrip(), file=sys.stderr)
     included = sum(finding.included for finding in analysis.findings)
-    print(
-        f"{prog}: {included} packages in the spec, {len(analysis.local_modules)} local files followed", file=sys.stderr
-    )
+    packages = counted(included, "package")
+    followed = counted(len(analysis.local_modules), "local file")
+    print(f"{prog}: {packages} in the spec, {followed} followed", file=sys.stderr)
 
 
 if __name__ == "__main__":

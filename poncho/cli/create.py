@@ -6,12 +6,14 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poncho._words import counted, human_bytes
+from poncho.cli.events import write_line
 from poncho.cli.guard import Parser, add_common, run
-from poncho.cli.progress import human_bytes, reporter_for
+from poncho.cli.progress import add_progress, reporter_for, shown_as
 from poncho.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def make_parser(prog: str) -> Parser:
     """Return the parser of the command under the name ``prog``."""
     parser = _CreateParser(prog=prog, description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("spec", metavar="SPEC", help="what to pack (see below)")
-    parser.add_argument("output", metavar="OUTPUT", help="the package to write, for example env.tar.gz")
+    parser.add_argument("output", metavar="OUTPUT", nargs="?", help="the package to write, for example env.tar.gz")
     parser.add_argument(
         "--conda-executable",
         metavar="X",
@@ -74,6 +76,11 @@ def make_parser(prog: str) -> Parser:
         action="store_true",
         help="build from LOCK without solving; refuse it, saying what changed, when it is not that of SPEC",
     )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show what would be packed, exactly, with sizes and what is cached already; build nothing, write no OUTPUT",
+    )
     parser.add_argument("--offline", action="store_true", help="use only what the caches hold")
     parser.add_argument(
         "--approx",
@@ -100,6 +107,7 @@ def make_parser(prog: str) -> Parser:
         "--no-cache", action="store_true", help="read and compress every file, and keep nothing of it for the next time"
     )
     add_common(parser)
+    add_progress(parser)
     return parser
 
 
@@ -120,6 +128,9 @@ def command(arguments: Namespace) -> int:
     from poncho.pack.trim import parse_kinds
 
     prog = "poncho_package_create"
+    if arguments.output is None and not arguments.dry_run:
+        hint = f"{prog} {arguments.spec} env.tar.gz; --dry-run needs none"
+        raise UsageError("the following arguments are required: OUTPUT", hint=hint)
     options = CreateOptions(
         conda_executable=arguments.conda_executable,
         offline=arguments.offline,
@@ -135,6 +146,11 @@ def command(arguments: Namespace) -> int:
             trim=frozenset() if arguments.trim is None else parse_kinds(arguments.trim),
         ),
     )
+    if arguments.dry_run:
+        from poncho.cli.dry_run import show
+
+        return show(arguments, options, prog)
+    arguments.afterwards = _what_is_left(Path(arguments.output))
     with reporter_for(arguments, prog) as reporter:
         source = arguments.spec
         if source == "-":
@@ -144,22 +160,25 @@ def command(arguments: Namespace) -> int:
         created = create(source, arguments.output, options=options, reporter=reporter)
     if arguments.json:
         print(json.dumps(created.to_json(), indent=4, sort_keys=True))
-    elif not arguments.quiet:
+    if shown_as(arguments) == "json":
+        write_line("result", {"result": created.to_json()})
+    elif not arguments.quiet and not arguments.json:
         size, unpacked = human_bytes(created.packed_bytes), human_bytes(created.unpacked_bytes)
-        print(f"{prog}: {arguments.output}: {size}, {unpacked} unpacked, {created.files} files", file=sys.stderr)
+        files = counted(created.files, "file")
+        print(f"{prog}: {arguments.output}: {size}, {unpacked} unpacked, {files}", file=sys.stderr)
         if created.trimmed is not None:
             _show_trimmed(prog, created.trimmed)
         if sys.stderr.isatty():
             itself = created.path.suffix == ".sh" and os.access(created.path, os.X_OK)
             command = str(created.path) if itself else f"poncho_package_run -e {arguments.output}"
-            print(f"run it: {command} python …", file=sys.stderr)
+            print(f"run it: {command} python app.py", file=sys.stderr)
     return 0
 
 
 def _show_trimmed(prog: str, trimmed: Trimmed) -> None:
     print(f"{prog}: trimmed {human_bytes(trimmed.bytes)} before compression", file=sys.stderr)
     for kind, (files, size) in trimmed.saved.items():
-        print(f"  {kind:<8} {human_bytes(size):>9}  {files} files", file=sys.stderr)
+        print(f"  {kind:<8} {human_bytes(size):>9}  {counted(files, 'file')}", file=sys.stderr)
     for line in trimmed.kept:
         print(f"  kept     {line}", file=sys.stderr)
 
@@ -188,6 +207,20 @@ def _approximate(source: Spec | Lock | Path | str, arguments: Namespace, options
     elif not arguments.quiet:
         print(f"poncho_package_create: {arguments.output}: {how}", file=sys.stderr)
     return 0
+
+
+def _what_is_left(output: Path) -> Callable[[], str | None]:
+    """Return what tells whether ``output`` was published before an interruption came."""
+
+    def stamp() -> tuple[int, int] | None:
+        try:
+            found = output.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    before = stamp()
+    return lambda: None if stamp() == before else f"{output} was complete already"
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from io import TextIOWrapper
-from types import FrameType
 from typing import NoReturn
 
+from poncho import _cleanup
 from poncho._redact import redact
 from poncho._version import __version__
+from poncho.cli.events import write_line
 from poncho.errors import PonchoError
 
 Command = Callable[[Namespace], int]
@@ -31,7 +33,8 @@ class Parser(ArgumentParser):
 def add_common(parser: ArgumentParser, *, version: bool = True) -> None:
     """Add the options that every command has; ``version``: unless it has a --version of its own."""
     if version:
-        parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+        shown = f"{parser.prog} {__version__}"
+        parser.add_argument("--version", action="version", version=shown, help="show the version and stop")
     group = parser.add_argument_group("what is shown")
     group.add_argument("--json", action="store_true", help="write the result, or the error, as one JSON object")
     group.add_argument("-q", "--quiet", action="store_true", help="show errors only")
@@ -42,52 +45,77 @@ def add_common(parser: ArgumentParser, *, version: bool = True) -> None:
 def run(parser: ArgumentParser, command: Command, argv: Sequence[str] | None) -> int:
     """Parse ``argv`` and run ``command``; return the exit status.
 
-    SIGTERM and SIGHUP end it as Ctrl-C does, so that temporary work is cleaned up: 130, 143 or 129.
+    SIGTERM and SIGHUP end it as Ctrl-C does, with all temporary work undone: 143, 129, 130. A command may set
+    ``arguments.afterwards``, a function that says in a few words what an interrupted run has left; None means nothing.
     """
     # What goes to stdout is data for programs: the same bytes under every locale.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     arguments = parser.parse_intermixed_args(argv)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _interrupt)
+    try:
+        status = _guarded(parser.prog, command, arguments)
+    except _cleanup.Interrupted:
+        # The frames that it held, and the clean-up in them, are gone when this block is.
+        status = 128
+    number = _cleanup.interrupted()
+    if number is None:
+        _cleanup.restore_handlers()
+        return status
+    return _end_interrupted(parser.prog, number, arguments)
+
+
+def _guarded(prog: str, command: Command, arguments: Namespace) -> int:
+    _cleanup.install_handlers(lambda: _say(f"{prog}: cleaning up"))
     try:
         status = command(arguments)
         sys.stdout.flush()
         return status
-    except PonchoError as error:
-        _show(parser.prog, error, arguments)
+    except BaseException as error:
+        if _cleanup.interrupted() is not None:
+            # Whatever the exception became on its way here: what was asked for is to end.
+            return 128
+        return _failed(prog, error, arguments)
+
+
+def _failed(prog: str, error: BaseException, arguments: Namespace) -> int:
+    """Say what went wrong and return the exit status."""
+    if isinstance(error, PonchoError):
+        _show(prog, error, arguments)
         # A command whose status 1 is an answer says what stands for an error.
         return getattr(arguments, "trouble", None) or error.exit_code
-    except _Interrupted as interrupted:
-        return _say_interrupted(parser.prog, interrupted.number)
-    except KeyboardInterrupt:
-        return _say_interrupted(parser.prog, signal.SIGINT)
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         # The reader of our stdout has gone: nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except Exception as error:
-        if arguments.debug:
-            raise
-        text = redact(f"{type(error).__name__}: {error}").splitlines()
-        print(f"{parser.prog}: error: unexpected {text[0] if text else 'error'}", file=sys.stderr)
-        print("hint: this is a fault of PONCHO: please report it with the output of --debug", file=sys.stderr)
-        return 70
+    if arguments.debug or not isinstance(error, Exception):
+        raise error
+    text = redact(f"{type(error).__name__}: {error}").splitlines()
+    unexpected = PonchoError(
+        f"unexpected {text[0] if text else 'error'}",
+        hint="this is a fault of PONCHO: please report it with the output of --debug",
+    )
+    _show(prog, unexpected, arguments)
+    return 70
 
 
-class _Interrupted(BaseException):
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise _Interrupted(number)
-
-
-def _say_interrupted(prog: str, number: int) -> int:
-    print(f"{prog}: interrupted ({signal.Signals(number).name}); nothing was written", file=sys.stderr)
+def _end_interrupted(prog: str, number: int, arguments: Namespace) -> int:
+    _cleanup.sweep()
+    # Further signals have nothing to end any more: the exit status is that of the first one.
+    _cleanup.restore_handlers(signal.SIG_IGN)
+    name = signal.Signals(number).name
+    afterwards: Callable[[], str | None] | None = getattr(arguments, "afterwards", None)
+    left = (afterwards() if afterwards else None) or "nothing was written"
+    if getattr(arguments, "progress", None) == "json":
+        write_line("interrupted", {"signal": name, "message": left})
+    else:
+        _say(f"{prog}: interrupted ({name}); {left}")
     return 128 + number
+
+
+def _say(words: str) -> None:
+    # Written at once and by the descriptor: this may run inside a write to sys.stderr. The terminal may be gone (HUP).
+    with suppress(OSError):
+        os.write(2, f"{words}\n".encode(errors="replace"))
 
 
 def _show(prog: str, error: PonchoError, arguments: Namespace) -> None:
@@ -95,6 +123,9 @@ def _show(prog: str, error: PonchoError, arguments: Namespace) -> None:
         import traceback
 
         traceback.print_exception(error)
+    if getattr(arguments, "progress", None) == "json":
+        write_line("error", error.to_json())
+        return
     if getattr(arguments, "json", False):
         print(json.dumps(error.to_json(), indent=4, sort_keys=True, default=str), file=sys.stderr)
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poncho.cli.guard import Parser, add_common
-from poncho.cli.progress import human_bytes, reporter_for
+from poncho.cli.progress import add_progress, human_bytes, reporter_for
 
 if TYPE_CHECKING:
     from poncho.lock.model import Lock
@@ -45,6 +45,7 @@ def make_parser(prog: str) -> Parser:
     parser.add_argument("--conda-executable", metavar="X", help="solve with this conda, mamba or micromamba")
     parser.add_argument("--offline", action="store_true", help="use only what the caches hold")
     add_common(parser)
+    add_progress(parser)
     return parser
 
 

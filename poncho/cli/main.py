@@ -1,40 +1,46 @@
-"""``poncho``: the three commands, and what else there is, under one name."""
+"""``poncho``: all commands under one name."""
 
 from __future__ import annotations
 
+import difflib
 import sys
+from argparse import ArgumentParser
 from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 from poncho._version import __version__
-from poncho.cli import (
-    analyze,
-    builder_cache,
-    create,
-    diff,
-    inspect,
-    lock,
-    sbom,
-    serverize,
-    store,
-    submit,
-    unpack,
-    verify,
-)
 from poncho.cli.guard import Parser, run
 
+_PATH, _LOOK, _CARE, _OTHERS, _SHELL = (
+    "from a program to a command on any node",
+    "look into a package",
+    "what is kept on this machine",
+    "for other systems",
+    "for your shell",
+)
+# name: group, one line. Each is a module of this package with make_parser(prog) and command(arguments).
 _SUBCOMMANDS = {
-    **{
-        "analyze": analyze,
-        "create": create,
-        "lock": lock,
-        "serverize": serverize,
-        "store": store,
-        "submit": submit,
-        "cache": builder_cache,
-    },
-    **{"inspect": inspect, "diff": diff, "verify": verify, "sbom": sbom, "unpack": unpack},
+    "analyze": (_PATH, "find what a program imports: source to spec"),
+    "lock": (_PATH, "say exactly which bytes: spec to lock"),
+    "create": (_PATH, "build a package: spec, lock or environment to one file"),
+    "run": (_PATH, "run a command in a package"),
+    "inspect": (_LOOK, "what is in a package, how big, from where; --html: as a page"),
+    "diff": (_LOOK, "what two packages differ in"),
+    "verify": (_LOOK, "check every byte of a package"),
+    "sbom": (_LOOK, "bill of materials (CycloneDX)"),
+    "unpack": (_LOOK, "unpack a package into a directory"),
+    "submit": (_OTHERS, "job files for Slurm, HTCondor, LSF or PBS"),
+    "store": (_CARE, "what this node keeps unpacked: list, prune, verify"),
+    "cache": (_CARE, "what builds keep for the next ones: list, prune, verify"),
+    "serverize": (_OTHERS, "functions as a library for TaskVine or Work Queue"),
+    "completion": (_SHELL, "completion for bash, zsh or fish"),
+    "man": (_SHELL, "manual pages"),
 }
+COMMANDS = {name: words for name, (_, words) in _SUBCOMMANDS.items()}
 _DESCRIPTION = "Put an application's whole software world into one file and run it on any machine."
+_EPILOG = "poncho COMMAND --help shows how each is called; poncho man COMMAND is its manual page."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,36 +52,66 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         become_runner(words[1:])
     if words[:1] and words[0] in _SUBCOMMANDS:
-        module = _SUBCOMMANDS[words[0]]
+        module = _module(words[0])
         return run(module.make_parser(f"poncho {words[0]}"), module.command, words[1:])
-    parser = Parser(prog="poncho", description=_DESCRIPTION)
-    parser.add_argument("--version", action="version", version=f"poncho {__version__}")
-    parser.add_argument(
-        "subcommand",
-        choices=(
-            "analyze",
-            "lock",
-            "create",
-            "run",
-            "inspect",
-            "diff",
-            "verify",
-            "sbom",
-            "unpack",
-            "submit",
-            "store",
-            "cache",
-            "serverize",
-        ),
-        help="analyze: source to spec; lock: spec to lock; create: spec or lock to package; run: a command in a package; "
-        "inspect: what is in a package, with --html as a page; diff: what two packages differ in; verify: every byte; "
-        "sbom: bill of materials; unpack: into a directory; "
-        "submit: write job files for Slurm, HTCondor, LSF or PBS; "
-        "store: what this node keeps unpacked; cache: what builds keep for the next ones; "
-        "serverize: functions as a library for TaskVine or Work Queue",
+    parser = make_root("poncho")
+    parser.add_argument("subcommand", metavar="COMMAND", nargs="?")
+    arguments, _ = parser.parse_known_args(words)
+    if arguments.subcommand is None:
+        parser.error("a COMMAND is needed: " + ", ".join(_SUBCOMMANDS))
+    near = difflib.get_close_matches(arguments.subcommand, _SUBCOMMANDS, n=1)
+    parser.error(
+        f"there is no command {arguments.subcommand!r}: "
+        + (f"did you mean {near[0]}? " if near else "")
+        + f"The commands are {', '.join(_SUBCOMMANDS)}"
     )
-    parser.parse_args(words)
-    return 0
+    raise AssertionError("unreachable")
+
+
+def make_root(prog: str) -> Parser:
+    """Return the parser of ``poncho`` without the commands below it."""
+    parser = _Root(prog=prog, usage=f"{prog} COMMAND …", description=_DESCRIPTION, epilog=_EPILOG)
+    version = f"poncho {__version__}"
+    parser.add_argument("--version", action="version", version=version, help="show the version and stop")
+    return parser
+
+
+def make_parser(prog: str = "poncho") -> Parser:
+    """Return one parser with every command below it, as completion needs it."""
+    parser = make_root(prog)
+
+    def made(**how: Any) -> ArgumentParser:
+        name = str(how["prog"]).rpartition(" ")[2]
+        parser: ArgumentParser = _module(name).make_parser(str(how["prog"]))
+        return parser
+
+    below = parser.add_subparsers(  # type: ignore[call-overload]
+        metavar="COMMAND", dest="subcommand", parser_class=made, prog=prog
+    )
+    for name, (_, words) in _SUBCOMMANDS.items():
+        below.add_parser(name, help=words)
+    return parser
+
+
+class _Root(Parser):
+    """The parser of ``poncho`` itself: its help lists the commands in groups."""
+
+    def format_help(self) -> str:
+        lines = [f"usage: {self.usage}", "", _DESCRIPTION]
+        for group in dict.fromkeys(group for group, _ in _SUBCOMMANDS.values()):
+            lines += ["", f"{group}:"]
+            lines += [f"  {name:<12}{words}" for name, (one, words) in _SUBCOMMANDS.items() if one == group]
+        lines += [
+            "",
+            "options:",
+            "  -h, --help  show this help message and stop",
+            "  --version   show the version and stop",
+        ]
+        return "\n".join([*lines, "", _EPILOG, ""])
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"poncho.cli.{name}")
 
 
 if __name__ == "__main__":

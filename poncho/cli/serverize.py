@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from poncho.cli.guard import Parser, add_common, run
-from poncho.cli.progress import reporter_for
+from poncho.cli.progress import add_progress, reporter_for
 
 _PROG = "poncho_package_serverize"
 _EPILOG = """With the functions comes what they use of their file: imports, other functions, classes, variables; the
@@ -40,6 +40,7 @@ def make_parser(prog: str) -> Parser:
     )
     parser.add_argument("--pack", metavar="ENV", help="also make the package that the program needs")
     add_common(parser, version=False)
+    add_progress(parser)
     return parser
 
 

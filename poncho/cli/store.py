@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poncho._words import counted
 from poncho.cli.guard import Parser, add_common
 from poncho.cli.progress import reporter_for
 from poncho.cli.units import age, human, size
@@ -110,7 +111,8 @@ def _verify(arguments: Namespace, store: NodeStore) -> int:
         print(json.dumps({"packages": rows, "unverifiable": [entry.name for entry in foreign]}, indent=4))
     else:
         for name, changes in found.items():
-            print(f"{name}  {'right' if not changes else f'{len(changes)} files are not as they were packed'}")
+            said = f"not as packed: {counted(len(changes), 'file')}" if changes else "right"
+            print(f"{name}  {said}")
             for change in changes:
                 print(f"    {change.what}: {change.path}")
         for entry in foreign:

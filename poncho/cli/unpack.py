@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from poncho.cli.guard import Parser, add_common
-from poncho.cli.progress import reporter_for
+from poncho.cli.progress import add_progress, reporter_for
 
 
 def make_parser(prog: str) -> Parser:
@@ -26,6 +26,7 @@ def make_parser(prog: str) -> Parser:
         help="leave the placeholder in the files, as tar does: relocated by its first run",
     )
     add_common(parser)
+    add_progress(parser)
     return parser
 
 

@@ -23,6 +23,7 @@ import yaml
 
 from poncho._redact import strip_credentials
 from poncho._types import Event, Reporter
+from poncho._words import counted
 from poncho.engine.base import SolveRequest
 from poncho.engine.command_answers import command_error, last_json, locked_from_actions
 from poncho.engine.conda_meta import report_clobbered, scrub_credentials, write_history
@@ -77,7 +78,7 @@ class CommandEngine:
         The command has no constraints: one whose package turns up in the solution is added as a spec, and solved again.
         Raises ResolveError with the command's own words, FetchError for a channel that cannot be read.
         """
-        reporter(Event("start", "solve", f"{len(request.specs)} conda specs, with {self.name}"))
+        reporter(Event("start", "solve", f"{counted(len(request.specs), 'conda spec')}, with {self.name}"))
         specs = list(request.specs)
         waiting = {_name(constraint): constraint for constraint in request.constraints}
         while True:
@@ -86,7 +87,7 @@ class CommandEngine:
             if not met:
                 break
             specs += met
-        reporter(Event("done", "solve", f"{len(records)} conda packages", done=len(records), unit="packages"))
+        reporter(Event("done", "solve", counted(len(records), "conda package"), done=len(records), unit="packages"))
         return records
 
     def _solve_once(self, request: SolveRequest, specs: Sequence[str]) -> tuple[LockedConda, ...]:
@@ -125,7 +126,7 @@ class CommandEngine:
             Event(
                 "start",
                 "install",
-                f"{len(records)} conda packages, with {self.name}",
+                f"{counted(len(records), 'conda package')}, with {self.name}",
                 total=len(records),
                 unit="packages",
             )
@@ -148,7 +149,7 @@ class CommandEngine:
         report_clobbered(prefix, reporter)
         scrub_credentials(prefix)
         write_history(prefix, records, [])
-        reporter(Event("done", "install", f"{len(records)} conda packages", done=len(records), unit="packages"))
+        reporter(Event("done", "install", counted(len(records), "conda package"), done=len(records), unit="packages"))
 
     def virtual_packages(self, platform: str) -> tuple[str, ...]:
         """Return this machine's virtual packages (``name=version=build``) as the command detects them."""

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from poncho._redact import MASK
-from poncho.engine.process import TAIL_LINES, tool_failed
+from poncho.engine.process import TAIL_LINES, says_disk_full, tool_failed
 from poncho.engine.records import locked_from_record
-from poncho.errors import BuildError, FetchError, PonchoError, ResolveError
+from poncho.errors import BuildError, DiskFullError, FetchError, PonchoError, ResolveError
 from poncho.lock.model import LockedConda
 
 _RESOLVE_NAMES = (
@@ -123,6 +123,11 @@ def command_error(
     words = _mask(_without_traceback(_words(answer) or done.stderr.strip() or done.stdout.strip()), secrets)
     kind = _kind(str((answer or {}).get("exception_name") or ""), words, step)
     lines = [line.rstrip() for line in words.splitlines() if line.strip()]
+    if says_disk_full(words):
+        tail = "\n".join(lines[-TAIL_LINES:])
+        return DiskFullError(
+            f"{name} cannot {step}: no space left on the file system of the cache", context={"tail": tail}
+        )
     if kind is ResolveError:
         text = "\n".join(lines)
         return ResolveError(

@@ -6,15 +6,20 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from poncho._cleanup import deferred, register
 from poncho._redact import redact
-from poncho.errors import BuildError, PonchoError
+from poncho.errors import BuildError, DiskFullError, PonchoError
 
 TAIL_LINES = 25
 
 MakeError = Callable[..., PonchoError]
+Listener = Callable[[str], None]
+
+_DISK_FULL = ("no space left on device", "disk quota exceeded", "(os error 28)", "(os error 122)")
 
 
 def run_tool(
@@ -26,39 +31,61 @@ def run_tool(
     error: MakeError = BuildError,
     hint: str | None = None,
     check: bool = True,
+    listener: Listener | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``argv`` to its end and return what it printed (text, stdout and stderr apart).
 
     ``step`` is a short phrase for the message ("resolve the pip requirements"). With ``check``, an exit status other
     than 0 raises ``error`` with the command, the status and the last lines of its output in ``context``, all
     redacted; a command that cannot be started always raises it. If we are interrupted, the whole process group of the
-    tool is killed first.
+    tool is killed first. ``listener`` gets each line of stderr as it comes, in the calling thread.
     """
     try:
-        process = subprocess.Popen(
-            list(argv),
-            env=dict(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
+        with deferred():
+            process = subprocess.Popen(
+                list(argv),
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+            )
+            forget = register(lambda: kill_group(process))
     except OSError as problem:
         raise error(
             f"cannot {step}: {argv[0]}: {problem.strerror}", hint=hint, context={"command": shlex.join(argv)}
         ) from problem
     try:
-        stdout, stderr = process.communicate()
+        stdout, stderr = process.communicate() if listener is None else _listen(process, listener)
     except BaseException:
         kill_group(process)
         raise
+    finally:
+        forget()
     if check and process.returncode != 0:
         raise tool_failed(argv, process.returncode, stderr.strip() or stdout, step=step, error=error, hint=hint)
     return subprocess.CompletedProcess(list(argv), process.returncode, stdout, stderr)
+
+
+def _listen(process: subprocess.Popen[str], listener: Listener) -> tuple[str, str]:
+    """Do what ``communicate`` does, and show ``listener`` the lines of stderr meanwhile."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    printed: list[str] = []
+    reader = threading.Thread(target=lambda out: printed.append(out.read()), args=(process.stdout,), daemon=True)
+    reader.start()
+    said: list[str] = []
+    with process.stdout, process.stderr:
+        for line in process.stderr:
+            said.append(line)
+            listener(line.rstrip("\n"))
+        reader.join()
+    process.wait()
+    return "".join(printed), "".join(said)
 
 
 def kill_group(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
@@ -85,11 +112,16 @@ def tool_failed(
     lines = [line.rstrip() for line in output.splitlines() if line.strip()][-TAIL_LINES:]
     ending = f"was killed by signal {-status}" if status < 0 else f"exit status {status}"
     words = telling_line(lines)
-    return error(
-        f"cannot {step}: {Path(argv[0]).name}: {words or ending}",
-        hint=hint,
-        context={"command": redact(shlex.join(argv)), "status": status, "tail": redact("\n".join(lines))},
-    )
+    context = {"command": redact(shlex.join(argv)), "status": status, "tail": redact("\n".join(lines))}
+    if says_disk_full("\n".join(lines)):
+        return DiskFullError(f"cannot {step}: no space left on the file system of the cache", context=context)
+    return error(f"cannot {step}: {Path(argv[0]).name}: {words or ending}", hint=hint, context=context)
+
+
+def says_disk_full(text: str) -> bool:
+    """Tell whether a tool's words mean that a disk, a quota or its inodes are used up."""
+    low = text.lower()
+    return any(words in low for words in _DISK_FULL)
 
 
 def telling_line(lines: Sequence[str]) -> str:

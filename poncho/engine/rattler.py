@@ -21,14 +21,16 @@ from typing import Any
 
 from poncho._redact import redact
 from poncho._types import Event, Reporter
+from poncho._words import counted
 from poncho.engine.base import SolveRequest
 from poncho.engine.conda_meta import report_clobbered, scrub_credentials, write_history
 from poncho.engine.local_archive import check_local_archive
 from poncho.engine.pip_tools import clean_environment
 from poncho.engine.prefixes import require_new_prefix
+from poncho.engine.process import says_disk_full
 from poncho.engine.records import locked_from_record, record_from_locked
 from poncho.engine.worker import WorkerFailure, call_worker
-from poncho.errors import BuildError, FetchError, PonchoError, ResolveError, UsageError
+from poncho.errors import BuildError, DiskFullError, FetchError, PonchoError, ResolveError, UsageError
 from poncho.lock.model import LockedConda
 from poncho.store import BuilderCache
 
@@ -36,7 +38,6 @@ _NETWORK_WORDS = (
     "error sending request", "http status", "status client error", "status server error", "dns error",
     "failed to fetch", "failed to download", "mismatch", "could not be found", "no such file or directory",
 )  # fmt: skip
-_DISK_FULL_WORDS = ("no space left on device", "disk quota exceeded", "os error 28")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class RattlerEngine:
 
         Raises ResolveError with the solver's own words, FetchError for a channel that cannot be read.
         """
-        reporter(Event("start", "solve", f"{len(request.specs)} conda specs"))
+        reporter(Event("start", "solve", counted(len(request.specs), "conda spec")))
         try:
             records = self._call(
                 "solve",
@@ -76,7 +77,7 @@ class RattlerEngine:
         except WorkerFailure as failure:
             raise _solve_error(failure, request) from None
         locked = tuple(sorted((locked_from_record(record) for record in records), key=lambda one: one.name))
-        reporter(Event("done", "solve", f"{len(locked)} conda packages", done=len(locked), unit="packages"))
+        reporter(Event("done", "solve", counted(len(locked), "conda package"), done=len(locked), unit="packages"))
         return locked
 
     def install(
@@ -90,7 +91,7 @@ class RattlerEngine:
         require_new_prefix(prefix)
         for record in records:
             check_local_archive(record)
-        reporter(Event("start", "install", f"{len(records)} conda packages", total=len(records), unit="packages"))
+        reporter(Event("start", "install", counted(len(records), "conda package"), total=len(records), unit="packages"))
         try:
             self._call(
                 "install",
@@ -110,7 +111,7 @@ class RattlerEngine:
         report_clobbered(prefix, reporter)
         scrub_credentials(prefix)
         write_history(prefix, records, [])
-        reporter(Event("done", "install", f"{len(records)} conda packages", done=len(records), unit="packages"))
+        reporter(Event("done", "install", counted(len(records), "conda package"), done=len(records), unit="packages"))
 
     def virtual_packages(self, platform: str) -> tuple[str, ...]:
         """Return this machine's virtual packages, with ``CONDA_OVERRIDE_*``; for another platform the usual ones."""
@@ -142,7 +143,10 @@ class RattlerEngine:
     def _call(self, operation: str, reporter: Reporter, **request: Any) -> Any:
         mirrors = channel_mirrors(self.environ)
         request |= {"op": operation, "cache": str(self.cache.directory("conda")), "mirrors": mirrors}
-        return call_worker(request, env=clean_environment(self.environ), reporter=reporter)
+        # The worker is killed when we are interrupted: what it or a post-link script has in TMPDIR goes with ours.
+        with self.cache.scratch("conda") as scratch:
+            env = clean_environment(self.environ) | {"TMPDIR": str(scratch)}
+            return call_worker(request, env=env, reporter=reporter)
 
 
 def channel_mirrors(environ: Mapping[str, str]) -> dict[str, list[str]]:
@@ -164,6 +168,10 @@ def channel_mirrors(environ: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _solve_error(failure: WorkerFailure, request: SolveRequest) -> PonchoError:
     answer = failure.answer
+    if says_disk_full(failure.message):
+        return DiskFullError(
+            "no space left for what the conda channels say they have", context={"tail": failure.message}
+        )
     if failure.kind == "resolve":
         similar = {name: names for name, names in answer.get("similar", {}).items() if names}
         if similar:
@@ -223,11 +231,12 @@ def _install_error(failure: WorkerFailure, prefix: Path) -> PonchoError:
         )
     words = failure.message
     low = words.lower()
-    if any(word in low for word in _DISK_FULL_WORDS):
-        return BuildError(
+    if says_disk_full(low):
+        return DiskFullError(
             f"{prefix}: no space left to install the conda packages",
             hint="free space, or set PONCHO_CACHE_DIR to a directory on a larger file system",
-            context={"path": str(prefix), "tail": words},
+            path=str(prefix),
+            context={"tail": words},
         )
     reason = ": ".join(line.removeprefix("Caused by: ") for line in words.splitlines() if line.strip())
     subject = f"the conda package {package}" if package else "the conda packages"

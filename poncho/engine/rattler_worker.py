@@ -389,6 +389,13 @@ class Progress(rattler.InstallerReporter):
             done, whole = (sum(part) for part in zip(*self._bytes.values(), strict=True))
         self._send({"event": {"kind": "progress", "step": "fetch", "done": done, "total": whole, "unit": "bytes"}})
 
+    def on_transaction_complete(self) -> None:
+        with self._lock:
+            whole = sum(total for _, total in self._bytes.values())
+        if whole:
+            event = {"kind": "done", "step": "fetch", "message": "downloaded", "done": whole, "total": whole}
+            self._send({"event": event | {"unit": "bytes"}})
+
     def on_link_start(self, operation: int, package_name: str) -> int:
         with self._lock:
             self._linked += 1

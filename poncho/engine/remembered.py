@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from poncho._types import Event, Reporter
+from poncho._words import counted
 from poncho.engine.base import CondaEngine, SolveRequest
 from poncho.engine.channel_state import channels_state
 from poncho.lock.model import LockedConda
@@ -47,7 +48,13 @@ class RememberingEngine:
         known = _records(answers.get(key)) if key else None
         if known is not None:
             reporter(
-                Event("done", "solve", f"{len(known)} conda packages, as before", done=len(known), unit="packages")
+                Event(
+                    "done",
+                    "solve",
+                    f"{counted(len(known), 'conda package')}, as before",
+                    done=len(known),
+                    unit="packages",
+                )
             )
             return known
         found = self.engine.solve(request, reporter=reporter)

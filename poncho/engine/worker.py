@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from poncho._cleanup import deferred, register
 from poncho._types import Event, Reporter
 from poncho.engine.process import kill_group
 from poncho.errors import BuildError
@@ -53,15 +54,17 @@ def call_worker(request: Mapping[str, Any], *, env: Mapping[str, str], reporter:
     receive, transmit = os.pipe()
     with tempfile.TemporaryFile() as output, os.fdopen(receive, "rb") as answers:
         try:
-            process = subprocess.Popen(
-                [sys.executable, "-I", str(_WORKER), str(transmit), directory],
-                env=dict(env),
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(transmit,),
-                start_new_session=True,
-            )
+            with deferred():
+                process = subprocess.Popen(
+                    [sys.executable, "-I", str(_WORKER), str(transmit), directory],
+                    env=dict(env),
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(transmit,),
+                    start_new_session=True,
+                )
+                forget = register(lambda: kill_group(process))
         except OSError as error:
             raise BuildError(f"cannot start the conda worker process: {error.strerror}") from error
         finally:
@@ -86,6 +89,8 @@ def call_worker(request: Mapping[str, Any], *, env: Mapping[str, str], reporter:
         except BaseException:
             kill_group(process)
             raise
+        finally:
+            forget()
         if not found:
             output.seek(0)
             raise crashed(str(request["op"]), process.returncode, output.read()[-4000:].decode("utf-8", "replace"))

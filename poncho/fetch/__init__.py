@@ -6,6 +6,7 @@ from poncho.fetch.kept import kept_data
 from poncho.fetch.limits import Limits
 from poncho.fetch.policy import HttpPolicy
 from poncho.fetch.repository import fetch_git, resolve_git
+from poncho.fetch.size import remote_size
 from poncho.fetch.web import fetch_http, resolve_http
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "fetch_git",
     "fetch_http",
     "kept_data",
+    "remote_size",
     "resolve_data",
     "resolve_git",
     "resolve_http",

@@ -22,6 +22,7 @@ import requests
 import urllib3.exceptions
 
 from poncho._types import Event, Reporter
+from poncho._words import human_seconds
 from poncho.errors import FetchError
 from poncho.fetch.content import ContentStore, Entry, Partial
 from poncho.fetch.policy import HttpPolicy
@@ -33,7 +34,7 @@ _CHUNK = 256 << 10
 _REPORT_EVERY = 0.1
 _RETRY_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
-_TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ def download(request: Request, store: ContentStore, policy: HttpPolicy, reporter
 
 def _until_done(attempt: _Attempt, policy: HttpPolicy, reporter: Reporter) -> Entry:
     failures = furthest = 0
+    waited = 0.0
     # A server that always makes a little progress must come to an end as well; one that starts again makes none.
     for _ in range(policy.attempts * 40):
         try:
@@ -99,13 +101,17 @@ def _until_done(attempt: _Attempt, policy: HttpPolicy, reporter: Reporter) -> En
         except _RetryError as trouble:
             advanced = trouble.progress and attempt.size > furthest
             furthest = max(furthest, attempt.size)
-            failures = 1 if advanced else failures + 1
+            failures, waited = (1, 0.0) if advanced else (failures + 1, waited)
             last = trouble.error
-            if failures >= policy.attempts:
-                break
             wait = policy.backoff * 2 ** (failures - 1) if trouble.wait is None else trouble.wait
-            reporter(Event("info", "data", f"{last.message}; trying again"))
-            time.sleep(min(wait, policy.longest_wait))
+            wait = min(wait, policy.longest_wait)
+            waited += wait
+            if failures >= policy.attempts or waited > policy.total_wait:
+                break
+            again = "at once" if wait == 0 else f"in {human_seconds(wait)}"
+            count = f"{failures} of {policy.attempts - 1}"
+            reporter(Event("warning", "data", f"{last.message}; trying again {again} ({count})", item=attempt.url))
+            time.sleep(wait)
     raise last
 
 
@@ -123,6 +129,11 @@ class _Attempt:
         self._mismatches = 0
 
     @property
+    def url(self) -> str:
+        """Return the address."""
+        return self._request.url
+
+    @property
     def size(self) -> int:
         """Return how many bytes have come so far."""
         return self._partial.size
@@ -136,7 +147,7 @@ class _Attempt:
         have, conditions = self._conditions()
         try:
             response = self._session.get(url, conditions)
-        except _TROUBLE as error:
+        except TROUBLE as error:
             network_failure(url, error, progress=False)
         try:
             return self._receive(response, have)
@@ -196,7 +207,7 @@ class _Attempt:
             while True:
                 try:
                     chunk = response.raw.read(_CHUNK, decode_content=False)
-                except _TROUBLE as error:
+                except TROUBLE as error:
                     if total is not None and isinstance(error.__cause__ or error, urllib3.exceptions.IncompleteRead):
                         break
                     network_failure(url, error, progress=size > start)
@@ -209,7 +220,8 @@ class _Attempt:
                 now = time.monotonic()
                 if now - reported >= _REPORT_EVERY:
                     reported = now
-                    self._reporter(Event("progress", "data", url_name(url), done=size, total=total, unit="bytes"))
+                    name = url_name(url)
+                    self._reporter(Event("progress", "data", name, done=size, total=total, unit="bytes", item=url))
         if total is not None and size != total:
             raise _RetryError(
                 FetchError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from poncho._cleanup import deferred, register
 from poncho._types import Event, Reporter, silent
-from poncho.errors import BuildError, FetchError
+from poncho._words import human_seconds
+from poncho.errors import DiskFullError, FetchError
 from poncho.fetch.certificates import certificate_file
 from poncho.fetch.policy import HttpPolicy
 from poncho.fetch.remote import PROTOCOLS, Remote, environment_without_repository
@@ -81,7 +84,15 @@ _running: set[subprocess.Popen[bytes]] = set()
 def terminate_running() -> None:
     """End the git commands that other threads wait for: the build that wanted them was interrupted."""
     for process in tuple(_running):
-        process.terminate()
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a git command with all that it started: the helper that downloads, the one that indexes."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
 
 
 class GitFailedError(Exception):
@@ -197,8 +208,10 @@ class GitCommand:
             except GitFailedError as error:
                 if not error.passing or attempt == _ATTEMPTS - 1:
                     raise
-                self.reporter(Event("info", "data", f"{remote.url}: git failed; trying again"))
-                wait(min(policy.backoff * 2**attempt, policy.longest_wait))
+                seconds = min(policy.backoff * 2**attempt, policy.longest_wait)
+                message = f"{remote.url}: {error.last_line}; trying again in {human_seconds(seconds)}"
+                self.reporter(Event("warning", "data", f"{message} ({attempt + 1} of {_ATTEMPTS - 1})"))
+                wait(seconds)
         raise AssertionError("unreachable")
 
     def _ssh_is_configured(self) -> bool:
@@ -224,7 +237,7 @@ class GitCommand:
         command = ["git", *place, "--no-pager", "--literal-pathspecs", *settings, *arguments]
         if foreign := set(environment_without_repository()) - variables.keys():
             command = ["env", *(word for name in sorted(foreign) for word in ("-u", name)), *command]
-        progress = _progress(library, self.reporter)
+        progress = _progress(library, self.reporter, str(self.git_dir or ""))
         printed: list[str] = []
         said: list[str] = []
         stopped: list[Exception] = []
@@ -236,24 +249,32 @@ class GitCommand:
                     progress(line)
             except Exception as error:  # the reporter ends a build this way, and this is not the thread to raise it in
                 stopped.append(error)
-                process.proc.terminate()
+                _kill(process.proc)
 
         try:
-            process = library.Git(str(self.git_dir or "/")).execute(
-                command,
-                as_process=True,
-                env={"GIT_OPTIONAL_LOCKS": "0", **variables},
-                universal_newlines=True,
-                errors="surrogateescape",
-            )
+            with deferred():
+                process = library.Git(str(self.git_dir or "/")).execute(
+                    command,
+                    as_process=True,
+                    env={"GIT_OPTIONAL_LOCKS": "0", **variables},
+                    universal_newlines=True,
+                    errors="surrogateescape",
+                    # A session of its own: git's helpers end with it, and none of them can ask at the terminal.
+                    start_new_session=True,
+                )
+                forget = register(lambda: _kill(process.proc))
         except (OSError, library.exc.GitCommandNotFound) as error:
             raise _no_git(error) from error
         _running.add(process.proc)
         try:
             library.cmd.handle_process_output(process, printed.append, hear, decode_streams=False)
             status = process.proc.wait()
+        except BaseException:
+            _kill(process.proc)
+            raise
         finally:
             _running.discard(process.proc)
+            forget()
         if stopped:
             raise stopped[0]
         if status:
@@ -263,10 +284,11 @@ class GitCommand:
         return "".join(printed)
 
     def _failure(self, arguments: tuple[str, ...], status: int, tail: str) -> Exception:
-        if "No space left on device" in tail:
-            return BuildError(
-                f"{self.git_dir}: no space left for what git fetched",
+        if any(words in tail.lower() for words in ("no space left on device", "disk quota exceeded")):
+            return DiskFullError(
+                f"{self.git_dir}: no space left for what git fetches",
                 hint="free some, or set PONCHO_CACHE_DIR to a directory with more",
+                path=str(self.git_dir) if self.git_dir else None,
             )
         return GitFailedError(("git", *arguments), status, tail)
 
@@ -296,7 +318,7 @@ def _no_git(error: Exception) -> FetchError:
     )
 
 
-def _progress(library: Any, reporter: Reporter) -> Callable[[str], None]:
+def _progress(library: Any, reporter: Reporter, item: str) -> Callable[[str], None]:
     """Return a reader of git's stderr that reports the objects received."""
     if reporter is silent:
         return lambda line: None
@@ -310,7 +332,8 @@ def _progress(library: Any, reporter: Reporter) -> Callable[[str], None]:
             """Report received objects."""
             if op_code & self.RECEIVING:
                 total = int(float(max_count)) if max_count else None
-                reporter(Event("progress", "data", message, done=int(float(cur_count)), total=total, unit="objects"))
+                done = int(float(cur_count))
+                reporter(Event("progress", "data", message, done=done, total=total, unit="objects", item=item))
 
     handler: Callable[[str], None] = Progress().new_message_handler()
     return handler

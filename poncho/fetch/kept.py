@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from poncho._types import Event, Reporter, silent
+from poncho._words import counted
 from poncho.fetch.data import FetchedData, fetch_data, resolve_data
 from poncho.lock.model import LockedGit, LockedHttp
 from poncho.spec.model import GitSource, HttpSource
@@ -52,7 +53,9 @@ def kept_data(
         if found is not None:
             with suppress(OSError):
                 os.utime(place / "state.json")
-            reporter(Event("info", "data", f"{len(commits) + len(files)} sources, unpacked before"))
+            reporter(
+                Event("info", "data", f"{counted(len(commits) + len(files), 'source')}, as an earlier build left them")
+            )
             return found, place / "data"
         if place.exists():
             _put_aside(place, cache)

@@ -80,3 +80,5 @@ def _check_characters(text: str, what: str) -> None:
     for character in text:
         if unicodedata.category(character) == "Cc":
             raise UnsafeNameError(f"has a control character in {what}")
+        if "\ud800" <= character <= "\udfff" and not "\udc80" <= character <= "\udcff":
+            raise UnsafeNameError(f"has half of a character in {what}")

@@ -13,14 +13,15 @@ class HttpPolicy:
     """Seconds to wait for a connection and for the next bytes; attempts that may fail in a row without any progress.
 
     Between two attempts the wait is ``backoff`` seconds, doubled each time, or what the server's Retry-After asks
-    for, up to ``longest_wait``.
+    for, up to ``longest_wait``; and up to ``total_wait`` in all, as long as no further byte comes.
     """
 
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
     attempts: int = 5
-    backoff: float = 0.5
+    backoff: float = 0.25
     longest_wait: float = 60.0
+    total_wait: float = 120.0
     redirects: int = 10
 
     @classmethod

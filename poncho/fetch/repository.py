@@ -62,7 +62,7 @@ def fetch_git(
     remote = Remote.parse(source.remote)
     if source.lfs:
         require_lfs()
-    reporter(Event("start", "data", remote.url))
+    reporter(Event("start", "data", remote.url, item=remote.url))
     with atomic_directory(destination) as private:
         if private is None:
             raise FetchError(f"{destination}: exists already", context={"path": str(destination)})
@@ -71,7 +71,7 @@ def fetch_git(
         commit, seconds = builder.place(remote, wanted, private, level=0)
         finish(private, seconds, remote.url)
         _check_subdirectory(private, source.subdirectory, remote, commit)
-    reporter(Event("done", "data", f"{remote.url} at {commit[:12]}"))
+    reporter(Event("done", "data", f"{remote.url} at {commit[:12]}", item=remote.url))
     return replace(source, commit=commit) if isinstance(source, LockedGit) else _lock(source, commit)
 
 

@@ -75,7 +75,7 @@ def fetch_http(
     Raises FetchError: status, network, short body, wrong checksum, missing variable of ``headers``, damaged or
     hostile archive, not in the cache when offline. Raises BuildError when the disk is full.
     """
-    reporter(Event("start", "data", source.url))
+    reporter(Event("start", "data", source.url, item=source.url))
     obtained = _obtain(source, cache, offline, reporter, policy)
     locked = _lock(source, obtained.entry)
     if locked.type == "file":
@@ -84,7 +84,8 @@ def fetch_http(
     else:
         place = destination
         extract(obtained.path, destination, locked.type, locked.compression, limits=limits, label=source.url)
-    reporter(Event("done", "data", source.url, done=locked.size, total=locked.size, unit="bytes"))
+    size = locked.size
+    reporter(Event("done", "data", source.url, done=size, total=size, unit="bytes", item=source.url))
     return locked, place
 
 

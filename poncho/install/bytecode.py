@@ -7,9 +7,11 @@ source. What was compiled before, for whichever environment, comes from the buil
 from __future__ import annotations
 
 import _imp
+import errno
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,14 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poncho._types import Event, Reporter, silent
+from poncho._words import counted
 from poncho.errors import BuildError
 from poncho.install.bytecode_cache import BytecodeCache, Compiled, directory_key, unframe
 from poncho.install.bytecode_compiler import Compiler, SourceDirectory
 from poncho.install.distributions import site_packages
 from poncho.store import BuilderCache
+from poncho.store.atomic import disk_full
 
 # Reading, hashing and writing give up the interpreter's lock, the work between them does not: many are no faster.
 _THREADS = min(4, os.cpu_count() or 1)
+_WATCH_SECONDS = 0.25
 
 
 def compile_bytecode(
@@ -62,10 +67,12 @@ def compile_bytecode(
     with ThreadPoolExecutor(_THREADS) as pool:
         missing = [item for item in pool.map(step.reuse, step.directories(roots, directories)) if item is not None]
         with _scratch(into or tree, cache) as scratch:
-            answers = compiler.compile([item.directory for item in missing], scratch, jobs=jobs or os.cpu_count() or 1)
+            work = [item.directory for item in missing]
+            with _watched(scratch, work, reporter):
+                answers = compiler.compile(work, scratch, jobs=jobs or os.cpu_count() or 1)
         list(pool.map(step.finish, missing, answers))
     total, new = step.looked_at, sum(len(item.directory.names) for item in missing)
-    message = f"{total} Python files, {new} of them compiled now"
+    message = f"{counted(total, 'Python file')}, {new} of them compiled now"
     reporter(Event("done", "compile", message, done=total, total=total, unit="files"))
     return total
 
@@ -173,10 +180,35 @@ class _Step:
                 if data is not None:
                     _write_new(f"{target}/{name[:-2]}{self._compiler.tag}.pyc", data)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise disk_full(Path(target), error) from error
             raise BuildError(
                 f"{target}: cannot write bytecode ({error.strerror})",
                 hint="the prefix lies below PONCHO_CACHE_DIR: is there space left?",
             ) from error
+
+
+@contextmanager
+def _watched(answers: Path, work: Sequence[SourceDirectory], reporter: Reporter) -> Iterator[None]:
+    """Report how far the compiler is while the block runs, by the answers that it has begun to write."""
+    if reporter is silent or not work:
+        yield
+        return
+    total, stop = sum(len(one.names) for one in work), threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(_WATCH_SECONDS):
+            begun = len(os.listdir(answers)) - 1  # beside the list of what to compile
+            done = sum(len(one.names) for one in work[: max(0, begun)])
+            reporter(Event("progress", "compile", done=done, total=total, unit="files"))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _write_new(path: str, data: memoryview) -> None:

@@ -135,7 +135,8 @@ class KeptEnvironments:
                 state = slot.state()
                 if state is not None and state.pip == identities and self._is_untouched(slot, state):
                     slot.touch()
-                    self._reporter(Event("info", "install", "the environment of an earlier build is used as it is"))
+                    self._reporter(Event("start", "install", "the environment of an earlier build"))
+                    self._reporter(Event("done", "install", "the environment of an earlier build, as it is"))
                     return lock
             lock.close()
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from packaging.utils import parse_wheel_filename
 
 from poncho._types import Event, Reporter, silent
+from poncho._words import counted
 from poncho.engine.git_credentials import take_git_credentials
 from poncho.engine.pip_tools import (
     environment_for_pip,
@@ -29,6 +31,9 @@ from poncho.lock.model import LockedPip
 from poncho.store import BuilderCache
 
 _STEP = "install the pip packages"
+_DOWNLOADING = re.compile(r"\s*Downloading (?P<name>\S+) \((?P<size>[\d.]+)(?P<unit>[KMG]?i?B)\)")
+_DOWNLOADED = re.compile(r"\s*Downloaded (?P<name>\S+)$")
+_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 # What a shell or the loader says of a program that cannot be run here.
 _CANNOT_RUN = (126, 127)
 
@@ -54,7 +59,7 @@ def install_pip(
     if not python.exists():
         raise BuildError("pip packages need a Python in the environment", hint='add "python" to the conda packages')
     environ = os.environ if environ is None else environ
-    reporter(Event("start", "pip", f"{len(locked)} pip packages", done=0, total=len(locked), unit="packages"))
+    reporter(Event("start", "pip", counted(len(locked), "pip package"), done=0, total=len(locked), unit="packages"))
     conda = conda_files(prefix)
     credentials = take_git_credentials([item.requirement for item in locked], environ)
     locked = [replace(item, requirement=line) for item, line in zip(locked, credentials.lines, strict=True)]
@@ -83,7 +88,9 @@ def install_pip(
     forget_notes(prefix)
     check_collisions(prefix, conda, reporter)
     count = len(locked)
-    reporter(Event("done", "pip", f"{count} pip packages installed", done=count, total=count, unit="packages"))
+    reporter(
+        Event("done", "pip", f"{counted(count, 'pip package')} installed", done=count, total=count, unit="packages")
+    )
 
 
 def _is_hashed(item: LockedPip) -> bool:
@@ -104,6 +111,29 @@ def _names(wheels: Path) -> list[str]:
     return [f"{name}=={version}" for name, version, _build, _tags in parsed]
 
 
+class _Downloads:
+    """Turn what uv says of its downloads (those of more than a mebibyte) into events."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._sizes: dict[str, int] = {}
+        self._done = 0
+
+    def __call__(self, line: str) -> None:
+        if begun := _DOWNLOADING.match(line):
+            self._sizes[begun["name"]] = round(float(begun["size"]) * _UNITS[begun["unit"]])
+            self._report(f"downloading {begun['name']}")
+        elif (ended := _DOWNLOADED.match(line)) and ended["name"] in self._sizes:
+            self._done += self._sizes[ended["name"]]
+            self._report(f"downloaded {ended['name']}")
+        elif line.startswith("Prepared ") and self._sizes:
+            self._report("installing")
+
+    def _report(self, message: str) -> None:
+        total = sum(self._sizes.values())
+        self._reporter(Event("progress", "pip", message, done=self._done, total=total, unit="bytes"))
+
+
 class PipTool:
     """uv, or pip: chosen once, and changed to pip for good when uv turns out not to run here."""
 
@@ -119,10 +149,13 @@ class PipTool:
         self._python = python
         self._work = work
         self._reporter = reporter
+        self._downloads = _Downloads(reporter)
         self._uv = uv_command()
-        self._uv_environment = environment_for_uv(environ, cache, offline=offline)
+        # What a tool that is killed leaves in TMPDIR goes with our own scratch directory.
+        temporary = {"TMPDIR": str(work)}
+        self._uv_environment = environment_for_uv(environ, cache, offline=offline) | temporary
         self._uv_arguments = index_arguments_for_uv(environ)
-        self._pip_environment = environment_for_pip(environ, cache, offline=offline)
+        self._pip_environment = environment_for_pip(environ, cache, offline=offline) | temporary
 
     def install(self, what: Sequence[str]) -> None:
         """Install ``what`` (requirements or options) with nothing beside it."""
@@ -173,7 +206,8 @@ class PipTool:
     def _try_uv(self, argv: list[str], step: str) -> str | None:
         """Run uv; return why it could not be run, None when it did its work. Its own refusals are raised."""
         try:
-            answer = run_tool(argv, env=self._uv_environment, step=step, cwd=self._work, check=False)
+            env = self._uv_environment
+            answer = run_tool(argv, env=env, step=step, cwd=self._work, check=False, listener=self._downloads)
         except BuildError as error:
             return error.message
         if answer.returncode == 0:

@@ -19,6 +19,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from poncho._types import Event, Reporter
+from poncho._words import counted
 from poncho.base import BaseChannel, base_channel
 from poncho.base.facts import InterpreterFacts, ask
 from poncho.engine import CondaEngine
@@ -93,7 +94,7 @@ def rebuild_virtual_environment(
     below = dict(_system_files(venv, facts, reporter, environ)) if system else {}
     files = {**below, **own}
     _copy(files, prefix, venv)
-    reporter(Event("done", "copy", f"{len(files)} files", done=len(files), unit="files"))
+    reporter(Event("done", "copy", counted(len(files), "file"), done=len(files), unit="files"))
     return Rebuilt(base, records, len(files))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import hashlib
 import os
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from poncho._types import Event, Reporter, silent
+from poncho._words import counted
 from poncho.errors import BuildError
 from poncho.pack import activation, layout, manifest, recordfile, relocation, scrub, selfextract
 from poncho.pack.buffers import Buffers
@@ -28,6 +30,7 @@ from poncho.pack.transform import Transformer, without_credentials
 from poncho.pack.tree import Tree, new_directory, settle
 from poncho.pack.writer import Writer
 from poncho.store import BuilderCache, atomic_file
+from poncho.store.atomic import disk_full
 
 __all__ = ["Format", "Overlay", "PackOptions", "PackedPackage", "Trimmed", "pack"]
 
@@ -127,6 +130,10 @@ def _pack(
         )
         try:
             return writer, *_write(writer, plan, added, variables, options, epoch)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise disk_full(output, error, needed=writer.expected_bytes()) from error
+            raise
         finally:
             writer.close()
 
@@ -146,7 +153,7 @@ def _pack(
     warnings = [*plan.warnings, *warnings, *_leaks(writer.findings), *writer.findings.warnings]
     for warning in warnings:
         reporter(Event("warning", "pack", warning))
-    reporter(Event("done", "pack", f"{output.name}: {facts.files} files", done=packed, unit="bytes"))
+    reporter(Event("done", "pack", f"{output.name}: {counted(facts.files, 'file')}", done=packed, unit="bytes"))
     return PackedPackage(output, digest, facts.files, facts.bytes, packed, tuple(warnings), plan.trimmed)
 
 

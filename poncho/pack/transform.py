@@ -62,6 +62,9 @@ class Transformer:
             script = shebang.relocatable(data, interpreter) if interpreter else None
             if script is not None:
                 return self._plain(entry, script, findings, changed=True)
+            short = shebang.shortened(data, self.needles)
+            if short is not None:
+                return self._plain(entry, short, findings, changed=True)
         elif entry.rule == "direct-url":
             made = data if search.holds(data, self.needles) else scrub.direct_url(data)
             return self._plain(entry, made, findings, changed=made != data) if made is not None else None

@@ -17,6 +17,7 @@ from functools import partial
 from itertools import islice
 
 from poncho._types import Event, Reporter
+from poncho.pack import tarfmt
 from poncho.pack.buffers import Buffers
 from poncho.pack.compress import Bytes
 from poncho.pack.known import Known, Segment, segments
@@ -111,6 +112,14 @@ class Writer:
         if self._dirty >= _WRITEBACK:
             start_writeback(self._stream, 0, 0)
             self._dirty = 0
+
+    def expected_bytes(self) -> int:
+        """Return how large the archive becomes at most: as if nothing of what is not yet written could be compressed.
+
+        How well the rest compresses cannot be told from the beginning, which is text for the most part.
+        """
+        packed, read = sum(chunk.packed for chunk in self.chunks), sum(chunk.size for chunk in self.chunks)
+        return packed + max(0, self._total - read) + 2 * tarfmt.BLOCK * max(len(self.members), 1)
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Pack entries in the order given, ending with the end of a chunk.

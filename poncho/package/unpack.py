@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poncho._types import Event, Reporter, silent
+from poncho._words import counted
 from poncho.errors import StoreError
 from poncho.package.reading import Opened, open_members, read_members
 from poncho.package.relocate import apply_records, foreign_records, replace_prefix
@@ -64,7 +65,7 @@ def unpack(path: Path, directory: Path, *, relocate: bool = True, reporter: Repo
         if members.texts.keys() >= OWN:
             digest = check_members(path, opened, members).digest
         relocated = relocate and _relocate(private, target, digest, members.texts.get(_CONDA_UNPACK))
-    reporter(Event("done", "unpack", f"{directory}: {files} files", done=size, total=size, unit="bytes"))
+    reporter(Event("done", "unpack", f"{directory}: {counted(files, 'file')}", done=size, total=size, unit="bytes"))
     return Unpacked(target, digest, files, size, relocated)
 
 

@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from poncho._types import Event, Reporter, silent
+from poncho._words import counted
 from poncho.analysis.known import pypi_name
 from poncho.engine.git_credentials import take_git_credentials
 from poncho.engine.pip_tools import uv_command
@@ -75,7 +76,7 @@ def resolve_pip_elsewhere(
             raise explain(error, installed) from error
     found = [replace(one, requirement=credentials.restored(one.requirement)) for one in found]
     locked = tuple(sorted(found, key=lambda one: canonicalize_name(one.name)))
-    reporter(Event("done", "pip", f"{len(locked)} pip packages chosen", done=len(locked), unit="packages"))
+    reporter(Event("done", "pip", f"{counted(len(locked), 'pip package')} chosen", done=len(locked), unit="packages"))
     return locked
 
 

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from packaging.utils import canonicalize_name
 
 from poncho._types import Event, Reporter, silent
+from poncho._words import counted
 from poncho.engine.git_credentials import take_git_credentials
 from poncho.engine.pip_tools import clean_environment, pip_command, run_tool, uv_command
 from poncho.errors import BuildError, FetchError, PonchoError, ResolveError
@@ -64,7 +65,7 @@ def resolve_pip(
     wanted = installed if constraints is None else {canonicalize_name(name) for name in constraints}
     keep = {name: version for name, version in installed.items() if name in wanted}
     uv = uv_command()
-    reporter(Event("start", "pip", f"{len(lines)} pip requirements, with {'uv' if uv else 'pip'}"))
+    reporter(Event("start", "pip", f"{counted(len(lines), 'pip requirement')}, with {'uv' if uv else 'pip'}"))
     try:
         if uv:
             target = Target.of(python, environ)
@@ -76,7 +77,7 @@ def resolve_pip(
         raise explain(error, keep) from error
     found = [replace(one, requirement=credentials.restored(one.requirement)) for one in found]
     locked = tuple(sorted(found, key=lambda one: canonicalize_name(one.name)))
-    reporter(Event("done", "pip", f"{len(locked)} pip packages chosen", done=len(locked), unit="packages"))
+    reporter(Event("done", "pip", f"{counted(len(locked), 'pip package')} chosen", done=len(locked), unit="packages"))
     return locked
 
 

@@ -30,6 +30,7 @@ def resolve_with_pip(
     """Return what pip would install; see ``resolve_pip``. Raises ResolveError with pip's words in its context."""
     env = environment_for_pip(environ, cache, offline=offline)
     with cache.scratch("pip") as scratch:
+        env["TMPDIR"] = str(scratch)
         wanted = requirement_file(scratch / "requirements.txt", list(requirements))
         kept = requirement_file(
             scratch / "constraints.txt", [f"{name}=={version}" for name, version in constraints.items()]

@@ -86,6 +86,7 @@ def resolve_with_uv(
     env = {**environment_for_uv(environ, cache, offline=offline), **target.variables}
     common = [*index_arguments_for_uv(environ), "--no-sources"]
     with cache.scratch("pip") as scratch:
+        env["TMPDIR"] = str(scratch)
         wanted = requirement_file(scratch / "requirements.txt", list(requirements))
         pins = [f"{name}=={version}" for name, version in constraints.items()]
         kept = requirement_file(scratch / "constraints.txt", pins)

@@ -155,7 +155,7 @@ def _dependencies(reader: Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
             pip += _requirements(nested)
         else:
             conda.append(_match_spec(item))
-    return tuple(conda), tuple(pip)
+    return tuple(dict.fromkeys(conda)), tuple(dict.fromkeys(pip))
 
 
 def _match_spec(reader: Reader) -> str:

@@ -21,6 +21,7 @@ else:
 _SCRIPT_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 _INCLUDE = re.compile(r"(?:-r|--requirement)[ =]?\s*(?P<path>.+)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[ =]?\s*(?P<path>.+)")
+_NOT_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _HASH = re.compile(r"\s+--hash[= ]\S+")
 
 
@@ -88,7 +89,9 @@ def _requirement_lines(text: str, source: str, base: Path, within: tuple[Path, .
         def fail(message: str, *, hint: str | None = None, number: int = number) -> NoReturn:
             raise SpecError(f"line {number}: {message}", source=source, hint=hint)
 
-        line = _HASH.sub("", line)
+        line = _HASH.sub("", line.replace("\t", " "))
+        if _NOT_TEXT.search(line):
+            fail(f"{line!r} holds a control character, or half of one")
         if include := _INCLUDE.fullmatch(line):
             path = (base / include["path"].strip()).resolve()
             if path in within:

@@ -65,6 +65,8 @@ class Reader:
             self.fail("must not be empty")
         if any(ord(char) < 32 or ord(char) == 127 for char in self.value):
             self.fail(f"{self.value!r} holds a control character or a line break")
+        if any("\ud800" <= char <= "\udfff" for char in self.value):
+            self.fail(f"{self.value!r} holds half of a character (a lone surrogate)")
         return self.value.strip()
 
     def choice(self, allowed: Sequence[str]) -> str:

@@ -12,11 +12,14 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from poncho.errors import BuildError, StoreError
+from poncho._cleanup import register
+from poncho._words import human_bytes
+from poncho.errors import BuildError, DiskFullError, StoreError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
@@ -28,6 +31,7 @@ def atomic_file(target: Path, *, mode: int = 0o644) -> Iterator[Path]:
     written, BuildError when the disk is full.
     """
     private = _private_sibling(target)
+    forget = register(lambda: private.unlink(missing_ok=True))
     try:
         try:
             private.touch(mode=0o600)
@@ -39,11 +43,12 @@ def atomic_file(target: Path, *, mode: int = 0o644) -> Iterator[Path]:
             os.fsync(stream.fileno())
         os.replace(private, target)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise disk_full(target, error) from error
         raise
     finally:
         private.unlink(missing_ok=True)
+        forget()
 
 
 @contextmanager
@@ -57,12 +62,13 @@ def atomic_directory(target: Path, *, into_empty: bool = False) -> Iterator[Path
         yield None
         return
     private = _private_sibling(target)
+    forget = register(lambda: discard(private))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        private.mkdir(mode=0o700)
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    try:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            private.mkdir(mode=0o700)
+        except OSError as error:
+            raise _cannot_write(target, error) from error
         yield private
         os.chmod(private, 0o777 & ~_umask())
         try:
@@ -73,12 +79,13 @@ def atomic_directory(target: Path, *, into_empty: bool = False) -> Iterator[Path
             if error.errno not in _TAKEN or not target.is_dir():
                 raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise disk_full(target, error) from error
         raise
     finally:
         if private.exists():
-            remove_tree(private)
+            discard(private)
+        forget()
 
 
 def remove_tree(path: Path) -> None:
@@ -97,20 +104,51 @@ def remove_tree(path: Path) -> None:
     shutil.rmtree(path, onerror=make_writable_and_retry)
 
 
-def disk_full(target: Path, error: OSError) -> BuildError:
-    """Return the error that names what could not be written and where space is missing."""
-    return BuildError(
-        f"{target}: no space left to write it ({os.strerror(error.errno or errno.ENOSPC)})",
+def discard(path: Path) -> None:
+    """Delete a directory of a name that is used once, and that others may still write into.
+
+    Its name is taken away first, so that they fail. Called again after an interruption, it goes on with what is left.
+    What does not exist is no error.
+    """
+    gone = path.with_name(f".{path.name}.gone.tmp")
+    for _ in range(3):
+        with suppress(OSError):  # not there; or a file system without room to rename, where it is deleted as it is
+            os.rename(path, gone)
+        for place in (gone, path):
+            with suppress(OSError):
+                remove_tree(place)
+        if not os.path.lexists(gone) and not os.path.lexists(path):
+            return
+    remove_tree(gone)
+    remove_tree(path)
+
+
+def disk_full(target: Path, error: OSError, *, needed: int | None = None) -> DiskFullError:
+    """Return the error that names what could not be written and where space is missing.
+
+    ``needed`` is how many bytes it takes in all, where that is known.
+    """
+    why = os.strerror(error.errno or errno.ENOSPC)
+    return DiskFullError(
+        f"{target}: no space left to write it ({why})" + (f": it needs about {exact_bytes(needed)}" if needed else ""),
         hint=f"free space on the file system of {target.parent}, or set PONCHO_CACHE_DIR to a larger one",
-        context={"path": str(target)},
+        path=str(target),
+        needed=needed,
     )
+
+
+def exact_bytes(count: int) -> str:
+    """Return a size for people and for programs: ``1.2 GB (1234567890 bytes)``."""
+    return f"{human_bytes(count)} ({count} bytes)"
 
 
 def _private_sibling(target: Path) -> Path:
     return target.parent / f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
 
 
-def _cannot_write(target: Path, error: OSError) -> StoreError:
+def _cannot_write(target: Path, error: OSError) -> StoreError | BuildError:
+    if error.errno in _FULL:
+        return disk_full(target, error)
     if isinstance(error, FileNotFoundError):
         return StoreError(f"{target.parent}: no such directory", hint=f"create it first: mkdir -p {target.parent}")
     if isinstance(error, NotADirectoryError):

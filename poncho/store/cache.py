@@ -6,6 +6,7 @@ they may be reading holds it alone.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import time
@@ -16,8 +17,9 @@ from pathlib import Path
 
 import platformdirs
 
-from poncho.errors import StoreError
-from poncho.store.atomic import remove_tree
+from poncho._cleanup import deferred, register
+from poncho.errors import BuildError, StoreError
+from poncho.store.atomic import discard, disk_full
 from poncho.store.flock import Flock
 
 # How long a directory of temporary work that nobody holds stays, where the kernel's locks do not say who is gone.
@@ -46,7 +48,7 @@ class BuilderCache:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._cannot_make(path, error) from error
+            raise _cannot_make(path, error) from error
         return path
 
     @contextmanager
@@ -59,17 +61,20 @@ class BuilderCache:
         with self.in_use():
             self.sweep()
             path = directory / f"{prefix}-{secrets.token_hex(4)}"
+            forget = register(lambda: discard(path))
             try:
-                path.mkdir(mode=0o700)
-                lock = Flock(path, directory=True)
-            except OSError as error:
-                raise self._cannot_make(path, error) from error
-            with lock:
-                lock.exclusive(wait=False)
-                try:
+                with deferred():
+                    try:
+                        path.mkdir(mode=0o700)
+                        lock = Flock(path, directory=True)
+                    except OSError as error:
+                        raise _cannot_make(path, error) from error
+                with lock:
+                    lock.exclusive(wait=False)
                     yield path
-                finally:
-                    remove_tree(path)
+            finally:
+                discard(path)
+                forget()
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -95,7 +100,7 @@ class BuilderCache:
                 with Flock(path, directory=True) as lock:
                     gone = lock.exclusive(wait=False)
                     if gone or (not lock.works and now - path.stat().st_mtime > _FORGOTTEN):
-                        remove_tree(path)
+                        discard(path)
                         count += 1
         return count
 
@@ -111,11 +116,13 @@ class BuilderCache:
         try:
             return Flock(path)
         except OSError as error:
-            raise self._cannot_make(path, error) from error
+            raise _cannot_make(path, error) from error
 
-    @staticmethod
-    def _cannot_make(path: Path, error: OSError) -> StoreError:
-        return StoreError(
-            f"{path}: cannot make the cache directory ({error.strerror})",
-            hint="set PONCHO_CACHE_DIR to a directory that you may write to",
-        )
+
+def _cannot_make(path: Path, error: OSError) -> StoreError | BuildError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full(path, error)
+    return StoreError(
+        f"{path}: cannot make the cache directory ({error.strerror})",
+        hint="set PONCHO_CACHE_DIR to a directory that you may write to",
+    )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poncho._types import Event, Reporter, silent
+from poncho._words import counted
 from poncho.errors import StoreError
 from poncho.store.atomic import remove_tree
 from poncho.store.liveness import InUseError, sole_user, started, users
@@ -89,7 +90,7 @@ class NodeStore:
         """Return the entry whose name or digest begins with ``name``. Raises StoreError when there is not just one."""
         found = [entry for entry in self.entries() if entry.name.startswith(name) or entry.digest.startswith(name)]
         if len(found) != 1:
-            what = "nothing" if not found else f"{len(found)} packages"
+            what = "nothing" if not found else counted(len(found), "package")
             raise StoreError(f"{self.root}: {what} in the store is called {name}", hint="see: poncho store list")
         return found[0]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
-import io
 import lzma
 import os
 import shutil
@@ -497,25 +496,3 @@ def test_a_step_down_from_https_needs_a_digest(
         with pytest.raises(FetchError, match="from https to http"):
             fetch(server.url("/a"))
         assert fetch(HttpSource(server.url("/a"), sha256=SHA)).read_bytes() == DATA
-
-
-def test_a_hundred_files_from_a_bad_server_are_all_right(web: HttpServer, fetch: Callable[..., Path]) -> None:
-    moods: list[dict[str, Any]] = [
-        {"drop_after": 9_000, "drops": 2},
-        {"claim_length": 40_000, "claims": 1},
-        {"swap": 1},
-        {"redirect_twice": True},
-        {"failures": 2},
-    ]
-    for number in range(100):
-        content = os.urandom(30_000)
-        mood = dict(moods[number % len(moods)])
-        path = f"/f{number}"
-        if mood.pop("redirect_twice", False):
-            web.put(path, redirect=f"/r{number}")
-            web.put(f"/r{number}", redirect=f"/x/f{number}", redirect_status=307)
-            web.put(f"/x/f{number}", content)
-        else:
-            web.put(path, content, **mood)
-        source = HttpSource(web.url(path), sha256=hashlib.sha256(content).hexdigest())
-        assert io.BytesIO(fetch(source).read_bytes()).getvalue() == content

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from poncho.errors import FetchError
 from poncho.fetch import fetch_git
+from poncho.lock.model import LockedGit
 from poncho.spec.model import GitSource
 from poncho.store import BuilderCache
 from tests.support import servers
-from tests.support.gitserver import GitServer, Repository
+from tests.support.cli import run_cli
+from tests.support.faults import count
+from tests.support.gitserver import GitServer, Repository, git, git_daemon
 
 CANARY = "{canary}"
 REMOTES = [
@@ -266,3 +271,51 @@ def test_the_commit_that_is_checked_out_is_the_one_that_was_asked_for(repository
     )
     assert locked.commit == first
     assert (tmp_path / "data" / "file").read_text() == "content"
+
+
+@pytest.mark.parametrize("way", ["file", "http", "daemon"])
+def test_a_pinned_commit_is_what_is_packed_whatever_the_remote_says_now(
+    way: str, repository: Repository, tmp_path: Path
+) -> None:
+    """Branches that move, tags that are made anew, replaced objects, forced pushes: the commit decides."""
+    with ExitStack() as stack:
+        remote = str(repository.path)
+        if way == "http":
+            remote = stack.enter_context(GitServer(repository.path.parent)).url(repository)
+        elif way == "daemon":
+            remote = f"{stack.enter_context(git_daemon(repository.path.parent))}/{repository.path.name}"
+        repository.git("tag", "v1")
+        repository.push()
+        pinned = fetch_git(GitSource(remote, ref="v1"), tmp_path / "first", cache=BuilderCache(tmp_path / "one"))
+        evil = repository.commit({"file": "evil"})
+        repository.git("tag", "--force", "v1")
+        repository.git("branch", pinned.commit[:10], evil)
+        # A replacement is taken for the object by every git that is not told otherwise.
+        repository.git("replace", pinned.commit, evil)
+        repository.git("push", "--quiet", "origin", f"+refs/replace/{pinned.commit}")
+        repository.git("replace", "--delete", pinned.commit)
+        repository.push()
+        for number, cache in enumerate((tmp_path / "one", tmp_path / "two")):
+            place = tmp_path / f"again{number}"
+            locked = fetch_git(LockedGit(remote, pinned.commit, ref="v1"), place, cache=BuilderCache(cache))
+            assert locked.commit == pinned.commit
+            assert (place / "file").read_text() == "content"
+            mirror = next((cache / "git").glob("*.git"))
+            assert git(mirror, "rev-parse", f"refs/poncho/commit/{pinned.commit}") == pinned.commit
+        moved = fetch_git(GitSource(remote, ref="v1"), tmp_path / "moved", cache=BuilderCache(tmp_path / "two"))
+        assert moved.commit == evil
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_through_the_command_a_hostile_spec_is_one_line_and_runs_nothing(
+    number: int, canary: Path, repository: Repository, tmp_path: Path
+) -> None:
+    tried = [{"remote": remote} for remote in REMOTES]
+    tried += [{"remote": str(repository.path), "ref": ref} for ref in REFS]
+    for source in tried[number :: count(15, 3)]:
+        (tmp_path / "spec.json").write_text(json.dumps({"git": {"DATA": source}}).replace(CANARY, str(canary)))
+        changes = {"PONCHO_CACHE_DIR": tmp_path / "cache"}
+        done = run_cli("poncho_package_create", tmp_path / "spec.json", tmp_path / "env.tar.gz", env=changes).failed()
+        assert [line for line in done.stderr.splitlines() if ": error: " in line] == done.stderr.splitlines()[:1]
+        assert not canary.exists()
+        assert not (tmp_path / "env.tar.gz").exists()

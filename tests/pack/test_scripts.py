@@ -133,3 +133,10 @@ def test_python_modules_with_a_first_line_are_not_given_a_header(prefix: Path, t
     package = packed(prefix, tmp_path / "env.tar.gz")
     assert read_member(package.path, "lib/python3.11/site-packages/thing/tool.py").startswith(b"#!/poncho_placeholder")
     assert "poncho/relocation" in members(package.path)
+
+
+def test_a_script_without_a_python_in_the_environment_does_not_show_how_long_the_prefix_was():
+    long = b"""#!/bin/sh\n'''exec' "/opt/env/bin/python" -u "$0" "$@" #'''\nprint(1)\n"""
+    assert shebang.shortened(long, [b"/opt/env"]) == b"#!/opt/env/bin/python -u\nprint(1)\n"
+    assert shebang.shortened(long, [b"/opt/other"]) is None
+    assert shebang.shortened(b"#!/opt/env/bin/python\n", [b"/opt/env"]) is None

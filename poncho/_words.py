@@ -1,0 +1,33 @@
+"""Numbers as people read them: counts with their noun, bytes, durations."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun in the right form: ``1 package``, ``2 packages``, ``1 repository``."""
+    if number != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
+    return f"{number} {noun}"
+
+
+def human_bytes(count: float) -> str:
+    """Return a number of bytes as people read it: ``1.2 GB`` (powers of 1000)."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        # What would be rounded to 1000 is one of the next unit.
+        if size < (999.5 if unit in ("B", "kB") else 999.95) or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
+
+
+def human_seconds(seconds: float) -> str:
+    """Return a duration as people read it: ``0.4 s``, ``42 s``, ``3 min 05 s``, ``2 h 03 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

@@ -1,0 +1,29 @@
+"""analyze says so when the versions are those of the environment that PONCHO itself lives in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.cli import command_path, environment
+
+
+def analyze(python: Path, program: Path, **env: str | None) -> str:
+    command = [str(python), str(command_path("poncho_package_analyze")), str(program), "-"]
+    changes = {"VIRTUAL_ENV": None, "CONDA_PREFIX": None, **env}
+    done = subprocess.run(command, env=environment(changes), capture_output=True, text=True, check=True)
+    return done.stderr
+
+
+def test_a_hint_when_nothing_is_active_and_none_when_something_is(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("import rich\n")
+    python = Path(sys.executable)
+    if sys.prefix == sys.base_prefix:
+        return  # these tests run in no virtual environment: there is nothing of its own to be mistaken for
+    said = analyze(python, tmp_path / "app.py")
+    assert "no environment is active" in said
+    assert "hint: activate" in said
+    assert "no environment" not in analyze(python, tmp_path / "app.py", VIRTUAL_ENV=sys.prefix)
+    (tmp_path / "none.py").write_text("import json\n")
+    assert "no environment" not in analyze(python, tmp_path / "none.py")
