@@ -11,7 +11,8 @@ python=${PYTHON:-python3}
 venv=${PONCHO_TEST_VENV:-.venv-test}
 
 # program:package, where they differ
-wanted="git git-lfs gcc busybox:busybox-static zsh shellcheck strace zstd mksquashfs:squashfs-tools bwrap:bubblewrap slurmctld slurmd sbatch:slurm-client munged:munge chromium"
+wanted="git git-lfs gcc busybox:busybox-static zsh shellcheck strace zstd mksquashfs:squashfs-tools bwrap:bubblewrap chromium sshd:openssh-server"
+wanted="$wanted slurmctld slurmd sbatch:slurm-client munged:munge"
 missing=
 for pair in $wanted; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"

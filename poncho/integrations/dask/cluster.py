@@ -1,0 +1,149 @@
+"""A cluster on this machine: the scheduler here, each worker a process inside a package."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import math
+import os
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Scheduler, SpecCluster
+from distributed.deploy.spec import ProcessInterface
+
+from poncho._types import Reporter, silent
+from poncho.errors import BuildError
+from poncho.integrations.command import place
+from poncho.integrations.dask.command import DASK
+from poncho.integrations.packages import Source, engine_package
+
+_STOP_SECONDS = 10
+_TAIL_LINES = 100
+# The last line of a traceback: of several that follow each other the first is the cause.
+_ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit): .")
+
+
+class PackagedCluster(SpecCluster):
+    """A ``LocalCluster`` whose workers run inside ``package`` (a file, or a spec as for ``python_command``).
+
+    ``n_workers`` None is one for each core divided by ``threads_per_worker``; ``dashboard_address`` None is a free port
+    of ``host``. ``worker_options`` are those of ``distributed.Nanny`` that JSON can hold (``memory_limit``, ``resources``,
+    ``local_directory``, ``death_timeout``, …); further options are those of SpecCluster. ``scale`` and ``adapt`` work. Raises
+    PonchoError.
+    """
+
+    def __init__(
+        self,
+        package: Source,
+        *,
+        n_workers: int | None = None,
+        threads_per_worker: int = 1,
+        host: str = "127.0.0.1",
+        scheduler_port: int = 0,
+        dashboard_address: str | None = None,
+        worker_options: Mapping[str, Any] | None = None,
+        extra: Sequence[str] = (),
+        store: str | None = None,
+        name: str | None = None,
+        reporter: Reporter = silent,
+        **options: Any,
+    ) -> None:
+        built = engine_package(package, DASK, extra=extra, reporter=reporter)
+        number = max(1, CPU_COUNT // threads_per_worker) if n_workers is None else n_workers
+        memory = {"memory_limit": 1 / max(1, math.ceil(CPU_COUNT / threads_per_worker))}
+        worker = {
+            "cls": PackagedWorker,
+            "options": {
+                "command": [*place(built.path, None).argv(store=store), "python"],
+                "options": {"nthreads": threads_per_worker, "host": host, **memory, **(worker_options or {})},
+            },
+        }
+        scheduler = {
+            "cls": Scheduler,
+            "options": {
+                "host": host,
+                "port": scheduler_port,
+                "dashboard_address": dashboard_address or f"{host}:0",
+            },
+        }
+        workers = dict.fromkeys(range(number), worker)
+        options.setdefault("silence_logs", logging.WARNING)
+        super().__init__(workers=workers, scheduler=scheduler, worker=worker, name=name, **options)
+
+
+class PackagedWorker(ProcessInterface):
+    """One nanny and its worker, in a process that ``command`` (the words that stand for ``python``) starts.
+
+    ``await`` it to start it: it has started when its worker says so. Raises BuildError with its last words when it ends before.
+    """
+
+    def __init__(self, scheduler: str, name: Any = None, *, command: Sequence[str], options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.scheduler, self.name = scheduler, name
+        self._command, self._options = list(command), dict(options)
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+
+    async def start(self) -> None:
+        """Start the process; return when its worker is there."""
+        spec = {"cls": "distributed.Nanny", "opts": {"name": self.name, **self._options}}
+        # The client's configuration counts for workers too; only their logging must say when they are there.
+        config = dask.config.serialize(dask.config.global_config)
+        environment = os.environ | {"DASK_INTERNAL_INHERIT_CONFIG": config, "DASK_LOGGING__DISTRIBUTED": "info"}
+        words = [*self._command, "-m", "distributed.cli.dask_spec", self.scheduler, "--spec", json.dumps(spec)]
+        self._process = await asyncio.create_subprocess_exec(
+            *words, env=environment, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
+        ready = asyncio.Event()
+        self._reader = asyncio.create_task(self._read(self._process.stderr, ready))
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait([self._reader, waiting], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not ready.is_set():
+            status = await self._process.wait()
+            said = [line for line in self._tail if line.strip()]
+            raise BuildError(
+                f"worker {self.name} in the package ended before it was there (exit status {status})",
+                hint=next((line for line in said if _ERROR.match(line)), said[-1] if said else None),
+                context={"tail": "\n".join(self._tail)},
+            )
+        await super().start()
+
+    async def close(self) -> None:
+        """End the process: politely, then at once."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+            except asyncio.TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if self._reader is not None:
+            self._reader.cancel()
+        await super().close()
+
+    async def _read(self, stream: asyncio.StreamReader | None, ready: asyncio.Event) -> None:
+        """Read what the process writes to stderr to its end, so that it never waits for a reader."""
+        assert stream is not None
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:  # a line longer than the reader's limit
+                continue
+            if not line:
+                return
+            text = line.decode(errors="replace").rstrip()
+            self._tail.append(text)
+            if "Start worker at" in text:
+                ready.set()
