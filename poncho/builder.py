@@ -19,7 +19,7 @@ from poncho.lock.codec import dumps as lock_text
 from poncho.lock.foreign import lifted
 from poncho.lock.model import Lock, LockedConda
 from poncho.lock.portable import portable as portable_lock
-from poncho.pack import Overlay, PackedPackage, PackOptions, pack
+from poncho.pack import Overlay, PackedPackage, PackOptions, check_tools, pack
 from poncho.resolution import Means, installable, resolve_spec, update_lock, with_places
 from poncho.source import check_fresh, read_lock, read_source, read_text
 from poncho.space import Space
@@ -68,6 +68,7 @@ def create(
     options = replace(options, pack=options.pack.for_output(os.fspath(output)))
     target = Path(output).absolute()
     check_output(target, directory=options.pack.format == "dir")
+    check_tools(options.pack)
     if options.lock is not None and not options.locked:
         check_output(options.lock.absolute())
     cache = options.cache or BuilderCache.default()

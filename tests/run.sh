@@ -11,7 +11,7 @@ python=${PYTHON:-python3}
 venv=${PONCHO_TEST_VENV:-.venv-test}
 
 # program:package, where they differ
-wanted="git git-lfs gcc busybox:busybox-static zsh shellcheck strace zstd mksquashfs:squashfs-tools bwrap:bubblewrap chromium sshd:openssh-server"
+wanted="git git-lfs gcc busybox:busybox-static zsh shellcheck strace zstd mksquashfs:squashfs-tools squashfuse_ll:squashfuse fusermount3:fuse3 bwrap:bubblewrap chromium sshd:openssh-server"
 wanted="$wanted slurmctld slurmd sbatch:slurm-client munged:munge"
 missing=
 for pair in $wanted; do

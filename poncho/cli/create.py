@@ -91,14 +91,21 @@ def make_parser(prog: str) -> Parser:
     parser.add_argument(
         "--format",
         metavar="F",
-        help="tar.gz, tar.zst, tar, sh (a script that runs itself) or dir (a directory); "
+        help="tar.gz, tar.zst, tar, squashfs (to be mounted), sh (a script that runs itself) or dir (a directory); "
         "default: by OUTPUT's suffix, / for dir; tar.gz where there is none",
     )
     parser.add_argument(
         "--level",
         type=int,
         metavar="N",
-        help="compression level: 0 to 12 (default 2, fast; 6 is smaller than conda-pack's), 0 to 19 for tar.zst (3)",
+        help="compression level: 0 to 12 (default 2, fast; 6 is smaller than conda-pack's), 0 to 19 for tar.zst (3), "
+        "1 to 22 for squashfs (3)",
+    )
+    parser.add_argument(
+        "--compression",
+        choices=("zstd", "gzip"),
+        default="zstd",
+        help="how a squashfs image is compressed (default: zstd; gzip has the levels 1 to 9, default 6)",
     )
     parser.add_argument(
         "--threads", type=int, default=0, metavar="N", help="threads that compress (default: one per processor)"
@@ -144,6 +151,7 @@ def command(arguments: Namespace) -> int:
             threads=arguments.threads,
             ignore_editable=arguments.ignore_editable_packages,
             trim=frozenset() if arguments.trim is None else parse_kinds(arguments.trim),
+            compression=arguments.compression,
         ),
     )
     if arguments.dry_run:

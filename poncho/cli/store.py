@@ -104,7 +104,7 @@ def _verify(arguments: Namespace, store: NodeStore) -> int:
     from poncho.package.unpacked import verify_unpacked
 
     entries = [store.find(name) for name in arguments.names] or store.entries()
-    foreign = [entry for entry in entries if not (entry.path / "poncho/contents").is_file()]
+    foreign = [entry for entry in entries if not os.access(entry.path / "poncho/contents", os.R_OK)]
     found = {entry.name: verify_unpacked(entry.path) for entry in entries if entry not in foreign}
     if arguments.json:
         rows = {name: [{"path": d.path, "what": d.what} for d in changes] for name, changes in found.items()}
@@ -116,5 +116,5 @@ def _verify(arguments: Namespace, store: NodeStore) -> int:
             for change in changes:
                 print(f"    {change.what}: {change.path}")
         for entry in foreign:
-            print(f"{entry.name}  made by others: nothing to verify it against")
+            print(f"{entry.name}  made by others, or an image that is not mounted: nothing to verify it against")
     return 1 if any(found.values()) else 0

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from poncho.pack import manifest as names
 from poncho.package import Item, Package, open_package
 from poncho.package.contents import parse
 from poncho.package.reading import open_members, read_members
-from poncho.package.unpacked import verify_unpacked
+from poncho.package.unpacked import image_below, verify_unpacked
 
 _SPEC, _LOCK = "conda_spec.yml", "poncho/lock.json"
 _STATE = ("poncho/state", ".poncho")
@@ -94,7 +95,10 @@ class PackageSource:
 
 
 class DirectorySource:
-    """A directory: a package unpacked, an entry of the store, a conda or virtual environment. It is only read."""
+    """A directory: a package unpacked, an entry of the store, a conda or virtual environment. It is only read.
+
+    One that is made round a mounted image is links; what is in it stands in its list of contents.
+    """
 
     form = "directory"
     packed: int | None = None
@@ -102,6 +106,7 @@ class DirectorySource:
 
     def __init__(self, root: Path) -> None:
         self.path = root
+        self._image = image_below(root)
         has_meta = any((root / name).exists() for name in ("poncho/contents", "conda-meta", "pyvenv.cfg"))
         if not has_meta and not any(root.glob("lib/python3.*/site-packages")):
             raise PackageError(
@@ -116,17 +121,21 @@ class DirectorySource:
         self.lock_text = _text(self._optional(_LOCK))
 
     def items(self) -> tuple[Item, ...]:
-        return tuple(self._walk())
+        return tuple(self._members())
 
     def texts(self, wanted: Callable[[str], bool]) -> dict[str, bytes]:
-        paths = (item.path for item in self._walk() if item.kind == "file" and item.size <= _TEXT_LIMIT)
+        paths = (item.path for item in self._members() if item.kind == "file" and item.size <= _TEXT_LIMIT)
         return {path: self.read(path) for path in paths if wanted(path)}
 
     def hashed(self) -> dict[str, Item]:
-        found = {item.path: item for item in self._walk() if item.path != names.CONTENTS}
+        found = {item.path: item for item in self._members() if item.path != names.CONTENTS}
         as_packed: dict[str, Item] = {}
         if self.is_poncho:
-            changed = {difference.path for difference in verify_unpacked(self.path)}
+            differences = verify_unpacked(self.path)
+            changed = {difference.path for difference in differences}
+            for difference in differences:
+                if difference.what == "missing":
+                    found.pop(difference.path, None)
             listed = parse(self.read(names.CONTENTS))
             as_packed = {item.path: item for item in listed if item.path in found and item.path not in changed}
         return {path: as_packed.get(path) or self._hash(item) for path, item in found.items()}
@@ -143,6 +152,12 @@ class DirectorySource:
         if not file.is_file() or file.stat().st_size > _TEXT_LIMIT:
             return None
         return self.read(path)
+
+    def _members(self) -> Iterator[Item]:
+        if self._image is None:
+            return self._walk()
+        text = self.read(names.CONTENTS)
+        return chain(parse(text), [Item(names.CONTENTS, "file", mode=0o644, size=len(text))])
 
     def _walk(self, relative: str = "") -> Iterator[Item]:
         try:

@@ -16,10 +16,11 @@ from typing import Any
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
 from poncho.errors import BuildError
-from poncho.pack import activation, layout, manifest, recordfile, relocation, scrub, selfextract
+from poncho.pack import activation, layout, manifest, recordfile, relocation, scrub, selfextract, squashfs
 from poncho.pack.buffers import Buffers
 from poncho.pack.caches import open_caches
 from poncho.pack.compress import compressor, parts_compressor
+from poncho.pack.image import ImageSink
 from poncho.pack.layout import Format
 from poncho.pack.model import Entry, Findings, Member, Origin, Overlay, PackedPackage, PackOptions, Trimmed
 from poncho.pack.ownership import OWNERS, ownership
@@ -32,7 +33,7 @@ from poncho.pack.writer import Writer
 from poncho.store import BuilderCache, atomic_file
 from poncho.store.atomic import disk_full
 
-__all__ = ["Format", "Overlay", "PackOptions", "PackedPackage", "Trimmed", "pack"]
+__all__ = ["Format", "Overlay", "PackOptions", "PackedPackage", "Trimmed", "check_tools", "pack"]
 
 _NAMED = 5
 
@@ -103,6 +104,7 @@ def _pack(
     reporter: Reporter,
 ) -> PackedPackage:
     form = options.format or "tar.gz"
+    check_tools(options)
     if not prefix.is_dir():
         raise BuildError(f"{prefix}: no such directory", hint="give the directory of an environment")
     epoch = options.mtime()
@@ -142,6 +144,12 @@ def _pack(
             writer, digest, facts = write(None, Tree(hidden, epoch))
         settle(output)
         packed = facts.bytes
+    elif form == "squashfs":
+        with atomic_file(output) as hidden:
+            with squashfs.ImageFile(hidden, options, epoch) as image:
+                writer, digest, facts = write(image.stream, ImageSink(plan.pythons, epoch))
+            squashfs.write_header(hidden, digest, facts)
+            packed = hidden.stat().st_size
     else:
         press = Press(parts_compressor(form, options.level), caches.blocks if caches else None)
         mode = 0o755 if form == "sh" else 0o644
@@ -157,6 +165,12 @@ def _pack(
     return PackedPackage(output, digest, facts.files, facts.bytes, packed, tuple(warnings), plan.trimmed)
 
 
+def check_tools(options: PackOptions) -> None:
+    """Raise BuildError when this machine lacks what writes the format, before any work is done."""
+    if options.format == "squashfs":
+        squashfs.check_tool()
+
+
 def _script(form: Format, added: list[Entry], digest: str, facts: layout.Facts) -> bytes:
     """Return what stands before the archive."""
     if form != "sh":
@@ -170,13 +184,18 @@ def _write(
 ) -> tuple[str, layout.Facts]:
     """Write everything but the header's final content, which is returned."""
     form = options.format or "tar.gz"
-    writer.write(layout.header(form, "0" * 64, layout.Facts("", "", 0, 0, 0)))
+    first = layout.header(form, "0" * 64, layout.Facts("", "", 0, 0, 0))
+    writer.write(squashfs.header_member(epoch) if form == "squashfs" else first)
     ours = {entry.path for entry in added}
     own = [entry for entry in plan.entries if entry.path not in ours]
     in_boot = sum(1 for entry in own if entry.group[0] == 0)
     writer.add(own[:in_boot])
     boot_chunks = len(writer.chunks)
-    writer.add(own[in_boot:])
+    rest = own[in_boot:]
+    if form == "squashfs":
+        # The scripts are all read when the image is mounted first: together they are few blocks.
+        rest.sort(key=lambda entry: not entry.path.startswith("bin/"))
+    writer.add(rest)
     writer.add(_true_records(plan, writer))
     meta_chunk = len(writer.chunks)
     record, templates = relocation.records(writer.members)
@@ -209,7 +228,7 @@ def _write(
     digest = manifest.digest(listed, text)
     end = compressor(form, options.level)(layout.END_OF_ARCHIVE)
     writer.write(end)
-    if form not in ("tar", "dir"):
+    if layout.family(form) in ("tar.gz", "tar.zst"):
         frame = layout.header(form, digest, facts) + end
         _write_index(writer, form, frame, facts, boot_chunks, meta_chunk)
     writer.flush()

@@ -14,12 +14,13 @@ from typing import Final, Literal, get_args
 
 from poncho.errors import PackageError, UsageError
 
-Format = Literal["tar.gz", "tar.zst", "tar", "sh", "dir"]
+Format = Literal["tar.gz", "tar.zst", "tar", "squashfs", "sh", "dir"]
 # The formats, with the suffixes that ask for each; anything else is a tar.gz, which older callers leave without a suffix.
 SUFFIXES: Final[Mapping[Format, tuple[str, ...]]] = {
     "tar.gz": (".tar.gz", ".tgz"),
     "tar.zst": (".tar.zst", ".tzst"),
     "tar": (".tar",),
+    "squashfs": (".squashfs", ".sqfs", ".sfs"),
     "sh": (".sh",),
     "dir": ("/",),
 }
@@ -190,7 +191,7 @@ def zstd_extra(kind: bytes, payload: bytes) -> bytes:
 
 
 def header(form: Format, digest: str, facts: Facts) -> bytes:
-    """Return what comes before the first chunk, always of the same length for one format; nothing for tar and dir."""
+    """Return what comes before the first chunk, always of the same length for one format; nothing for those without one."""
     text = comment(digest, facts)
     if family(form) == "tar.gz":
         return gzip_header(text)

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 DEFAULT_EPOCH = 1_577_836_800  # 2020-01-01T00:00:00Z
 DEFAULT_LEVEL = 2
 _LEVELS: Mapping[Format, int] = {"tar.gz": 12, "tar.zst": 19}
+_IMAGE_LEVELS = {"zstd": 22, "gzip": 9}
 
 # Where a prefix comes from: it lasts; it was made for this build, under a name of chance, by links to files in caches; or so,
 # by copies.
 Origin = Literal["lasting", "linked", "copied"]
+Compression = Literal["zstd", "gzip"]
 TrimKind = Literal["static", "headers", "tests", "docs", "debug", "pycache"]
 Rule = Literal["", "pyc", "script", "text", "binary", "conda-meta", "direct-url", "git", "record"]
 
@@ -32,8 +34,9 @@ class PackOptions:
     """How to pack.
 
     ``format`` None means by the output's suffix. ``level`` trades time for size: 0 stores, 1 to 3 are ISA-L's (the
-    default is 2), 4 to 12 libdeflate's; for ``tar.zst`` it is zstd's own (default 3). ``threads`` 0 means one for each
-    processor that this process may use.
+    default is 2), 4 to 12 libdeflate's; for ``tar.zst`` it is zstd's own (default 3); for ``squashfs`` that of
+    ``compression`` (zstd 1 to 22, default 3; gzip 1 to 9, default 6). ``threads`` 0 means one for each processor that this
+    process may use.
     ``epoch`` is the modification time of every member (None: ``SOURCE_DATE_EPOCH``, else 2020-01-01).
     ``build_prefixes`` are further absolute paths that stand for the prefix in its files (where it was built, when that
     was elsewhere). ``ignore_editable`` leaves editable installs out instead of refusing them. ``trim`` names what need
@@ -47,12 +50,17 @@ class PackOptions:
     build_prefixes: tuple[str, ...] = ()
     ignore_editable: bool = False
     trim: frozenset[TrimKind] = frozenset()
+    compression: Compression = "zstd"
 
     def __post_init__(self) -> None:
         if self.format is not None and self.format not in formats():
             raise UsageError(f"{self.format}: unknown package format", hint=f"use one of {', '.join(formats())}")
+        if self.compression not in _IMAGE_LEVELS:
+            raise UsageError(f"{self.compression}: unknown compression", hint="use zstd or gzip")
+        if self.compression != "zstd" and self.format not in (None, "squashfs"):
+            raise UsageError(f"{self.compression} compression is for squashfs images", hint="write a .squashfs")
         if self.level is not None:
-            check_level(self.format, self.level)
+            check_level(self.format, self.level, self.compression)
         if any(not os.path.isabs(path) or len(path) < 2 for path in self.build_prefixes):
             raise UsageError("a build prefix must be an absolute path")
 
@@ -81,13 +89,15 @@ class PackOptions:
         return int(text)
 
 
-def check_level(form: Format | None, level: int) -> None:
-    """Raise UsageError when the format (None: every one) has no such compression level."""
-    top = max(_LEVELS.values()) if form is None else _LEVELS.get(family(form))
+def check_level(form: Format | None, level: int, compression: Compression = "zstd") -> None:
+    """Raise UsageError when the format (None: every one) has no such compression level; ``compression`` is an image's."""
+    levels: dict[Format, int] = {**_LEVELS, "squashfs": _IMAGE_LEVELS[compression]}
+    top = max(levels.values()) if form is None else levels.get(family(form))
+    low = 1 if form == "squashfs" else 0
     if top is None:
         raise UsageError(f"the format {form} is not compressed and has no level", hint="leave the level out")
-    if not 0 <= level <= top:
-        raise UsageError(f"{level}: no compression level of {form or 'any format'}", hint=f"use 0 to {top}")
+    if not low <= level <= top:
+        raise UsageError(f"{level}: no compression level of {form or 'any format'}", hint=f"use {low} to {top}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,7 +277,8 @@ class Writer:
             digest.take_in(content, lease)
         finally:
             hashed.set()
-        unknown = Member(file.entry.path, file.entry.mode, file.entry.size)
+        slots = file.streamed.slots if file.streamed is not None else ()
+        unknown = Member(file.entry.path, file.entry.mode, file.entry.size, slots=slots)
         packed = self._sink.part(unknown, file.size, begin, end, lambda: (view, lease))
         packed.read = len(content)
         if end == file.size:

@@ -21,6 +21,7 @@ from poncho.package.contents import Item, parse
 from poncho.package.functions import FunctionCheck, Loaded, verify_function, verify_imports
 from poncho.package.guard import Guard
 from poncho.package.reading import foreign_guard, open_members, read_members
+from poncho.package.squashfs import Image, is_image
 from poncho.package.tarstream import TarReader
 from poncho.package.verify import Verified, verify
 
@@ -113,12 +114,14 @@ class Package:
 
 
 def open_package(path: Path | str) -> Package:
-    """Open a package file: ours (reading its beginning and its end only), or a tar that conda-pack or others made.
+    """Open a package file: ours (reading its beginning and its end only), or a tar or squashfs image that others made.
 
     Raises PackageError when the file is missing, is no archive, is truncated, or its own files are damaged.
     """
     path = Path(path)
     with open_file(path) as stream:
+        if is_image(stream):
+            return _image(path, stream)
         index = read_index(path, stream)
         if index is not None:
             kept = _wanted(ChunkStream(chunk_data(path, stream, index, index.footer.meta_chunk)))
@@ -130,11 +133,20 @@ def open_package(path: Path | str) -> Package:
         return Package(path, _sha256(stream), MappingProxyType({}), False, _texts=MappingProxyType(kept))
 
 
-def _ours(path: Path, kept: Mapping[str, bytes], index: Index | None) -> Package:
+def _image(path: Path, stream: BinaryIO) -> Package:
+    image = Image(path, stream)
+    found = ((name, image.read(name, _LIMIT)) for name in sorted(_WANTED))
+    kept = {name: data for name, data in found if data is not None}
+    if image.digest is not None or {names.MANIFEST, names.CONTENTS} <= kept.keys():
+        return _ours(path, kept, image)
+    return Package(path, _sha256(stream), MappingProxyType({}), False, _texts=MappingProxyType(kept))
+
+
+def _ours(path: Path, kept: Mapping[str, bytes], index: Index | Image | None) -> Package:
     if names.MANIFEST not in kept or names.CONTENTS not in kept:
         raise damaged(path, "it has no manifest or no list of contents")
     digest = names.digest(kept[names.CONTENTS], kept[names.MANIFEST])
-    if index is not None and digest != index.digest:
+    if index is not None and index.digest not in (None, digest):
         raise damaged(path, "its content has another digest than its header says")
     try:
         value = json.loads(kept[names.MANIFEST])

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from poncho.errors import PackageError
+from poncho.pack.layout import Facts
 from poncho.package.archive import ChunkStream, ForeignStream, Index, ahead, chunk_data, open_file, read_index
 from poncho.package.contents import Item
 from poncho.package.guard import Guard
+from poncho.package.squashfs import Image, is_image
 from poncho.package.tarstream import TarMember, TarReader
 
 # Other people's archives say nothing about their size. Environments compress to a half or a fifth, zeros to a thousandth.
@@ -36,16 +38,27 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A package open for reading: its members, the rules for them, and its index if it is one of ours.
+class Said:
+    """What one of our packages says of itself before its members are read; ``files`` is how many its end counts."""
 
-    ``recompressed``: of something that PONCHO may have made, another program has compressed it.
+    digest: str
+    facts: Facts
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A package open for reading: its members, the rules for them, and what it says of itself if it is one of ours,
+    with its index if it has one.
+
+    ``recompressed``: if PONCHO made what is in it, another program has packed it again.
     """
 
     reader: Reader
     guard: Guard
-    index: Index | None
+    said: Said | None
     recompressed: bool = False
+    index: Index | None = None
 
 
 @dataclass(slots=True)
@@ -63,6 +76,9 @@ def open_members(path: Path, *, exact: bool = False) -> Iterator[Opened]:
     Raises PackageError.
     """
     with open_file(path) as file:
+        if is_image(file):
+            yield _open_image(path, file, exact=exact)
+            return
         index = read_index(path, file)
         if index is None:
             guard = foreign_guard(file)
@@ -71,7 +87,16 @@ def open_members(path: Path, *, exact: bool = False) -> Iterator[Opened]:
             return
         guard = Guard(files=index.facts.files, total=index.facts.bytes)
         with closing(ahead(chunk_data(path, file, index))) as pieces:  # type: ignore[type-var]
-            yield Opened(TarReader(ChunkStream(pieces), strict=True, exact=exact), guard, index)
+            said = Said(index.digest, index.facts, index.footer.files)
+            yield Opened(TarReader(ChunkStream(pieces), strict=True, exact=exact), guard, said, index=index)
+
+
+def _open_image(path: Path, file: BinaryIO, *, exact: bool) -> Opened:
+    image = Image(path, file, exact=exact)
+    if image.digest is None or image.facts is None:
+        return Opened(image, foreign_guard(file), None, recompressed=True)
+    facts = image.facts
+    return Opened(image, Guard(files=facts.files, total=facts.bytes), Said(image.digest, facts, facts.files))
 
 
 def foreign_guard(file: BinaryIO) -> Guard:

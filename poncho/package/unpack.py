@@ -78,7 +78,7 @@ class _Writer:
         self._links: list[tuple[str, bytes]] = []
         self._reporter = reporter
         self._done = self._said = 0
-        self._total = opened.index.facts.bytes if opened.index else None
+        self._total = opened.said.facts.bytes if opened.said else None
 
     def __call__(self, name: str, member: TarMember, content: Iterator[bytes]) -> Iterator[bytes]:
         """Write one member, passing its content on."""
@@ -144,9 +144,9 @@ def _relocate(root: Path, target: Path, digest: str | None, conda_unpack: bytes 
 
 
 def _check_room(private: Path, opened: Opened) -> None:
-    if opened.index is None:
+    if opened.said is None:
         return
-    need = int(opened.index.facts.bytes * _SPARE)
+    need = int(opened.said.facts.bytes * _SPARE)
     free = shutil.disk_usage(private).free
     if need > free:
         raise StoreError(

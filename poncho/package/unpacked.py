@@ -15,6 +15,7 @@ from poncho.pack.relocation import unescape
 from poncho.package.contents import Item, parse
 
 _RECORDS = Path("poncho/relocation")
+_IMAGE, _FITTED = Path("poncho/image"), Path("poncho/fitted")
 _OURS = (manifest.CONTENTS, manifest.MANIFEST)
 
 
@@ -33,11 +34,31 @@ class _Records:
     slots: dict[str, list[tuple[int, int, bytes]]] = field(default_factory=lambda: defaultdict(list))
 
 
+def image_below(root: Path) -> Path | None:
+    """Return where the image is mounted that the environment in ``root`` is made round; None when it is unpacked.
+
+    Raises PackageError when it is not mounted now.
+    """
+    try:
+        # What is mounted on a directory whose daemon was killed is there, but cannot be asked whether it is a directory.
+        if _IMAGE.name not in os.listdir(root / _IMAGE.parent):
+            return None
+    except OSError:
+        return None
+    if not os.path.isfile(root / _IMAGE / manifest.CONTENTS):
+        raise PackageError(
+            f"{root}: belongs to an image that is not mounted now", hint="give the image itself: FILE.squashfs"
+        )
+    return root / _IMAGE
+
+
 def verify_unpacked(root: Path) -> list[Difference]:
     """Return every member of the environment in ``root`` that is missing or changed; what was added does not count.
 
-    Nothing is written and nothing is executed. Raises PackageError when there is nothing to check it against.
+    Of an environment round a mounted image, the image is read as well. Nothing is written and nothing is executed.
+    Raises PackageError when there is nothing to check it against.
     """
+    image = image_below(root)
     try:
         listed = (root / manifest.CONTENTS).read_bytes()
         described = (root / manifest.MANIFEST).read_bytes()
@@ -53,7 +74,7 @@ def verify_unpacked(root: Path) -> list[Difference]:
     if known and known != manifest.digest(listed, described):
         found.append(Difference(manifest.CONTENTS, "changed"))
     for item in parse(listed):
-        if item.path not in _OURS and (what := _check(root, item, records, prefix)):
+        if item.path not in _OURS and (what := _check(root, image, item, records, prefix)):
             found.append(Difference(item.path, what))
     return found
 
@@ -65,9 +86,13 @@ def _line(path: Path) -> bytes:
         return b""
 
 
-def _check(root: Path, item: Item, records: _Records, prefix: bytes) -> str:
+def _check(root: Path, image: Path | None, item: Item, records: _Records, prefix: bytes) -> str:
     path = root / item.path
     try:
+        if image is not None:
+            # Links round a mounted image: what lies beside it is looked at there, all else in the image.
+            beside = root / _FITTED / item.path
+            path = beside.resolve() if beside.is_file() else image / item.path
         if item.kind == "link":
             return "" if os.readlink(path) == item.target else "changed"
         if item.kind == "directory":

@@ -54,12 +54,13 @@ def check_members(path: Path, opened: Opened, members: Members) -> Verified:
     files = sum(item.kind == "file" for item in found.values())
     size = sum(item.size for item in found.values())
     _totals(path, found, kept[manifest.MANIFEST])
-    if opened.index is not None:
-        facts, footer = opened.index.facts, opened.index.footer
-        if digest != opened.index.digest:
+    if opened.said is not None:
+        facts = opened.said.facts
+        if digest != opened.said.digest:
             raise damaged(path, "its content has another digest than its header says")
-        if (files, size) != (facts.files, facts.bytes) or files != footer.files:
+        if (files, size) != (facts.files, facts.bytes) or files != opened.said.files:
             raise damaged(path, "it does not hold as many files or bytes as it says")
+    if opened.index is not None:
         _script(path, opened.index, found)
     return Verified(digest, files, size)
 

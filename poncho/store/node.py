@@ -18,6 +18,7 @@ from poncho._words import counted
 from poncho.errors import StoreError
 from poncho.store.atomic import remove_tree
 from poncho.store.liveness import InUseError, sole_user, started, users
+from poncho.store.mounts import IMAGE, unmount
 
 # The runner looks in the same places, in the same order.
 _SCRATCH = ("_CONDOR_SCRATCH_DIR", "SLURM_TMPDIR", "OSG_WN_TMP", "WORK_QUEUE_SANDBOX", "TMPDIR")
@@ -88,7 +89,9 @@ class NodeStore:
 
     def find(self, name: str) -> Entry:
         """Return the entry whose name or digest begins with ``name``. Raises StoreError when there is not just one."""
-        found = [entry for entry in self.entries() if entry.name.startswith(name) or entry.digest.startswith(name)]
+        entries = self.entries()
+        exact = [entry for entry in entries if entry.name == name]
+        found = exact or [entry for entry in entries if entry.name.startswith(name) or entry.digest.startswith(name)]
         if len(found) != 1:
             what = "nothing" if not found else counted(len(found), "package")
             raise StoreError(f"{self.root}: {what} in the store is called {name}", hint="see: poncho store list")
@@ -149,7 +152,7 @@ class NodeStore:
                 # No leases on this file system: somebody came between looking and renaming.
                 aside.rename(entry.path)
                 return False
-        remove_tree(aside)
+        _remove(aside)
         return True
 
     @contextmanager
@@ -173,7 +176,7 @@ class NodeStore:
         here = _this_machine()
         for path in self._directories():
             if path.name.startswith(_GONE) or (path.name.startswith("work.") and _is_left(path, here)):
-                remove_tree(path)
+                _remove(path)
 
     def _directories(self) -> list[Path]:
         try:
@@ -188,11 +191,19 @@ class NodeStore:
         return self.root.stat().st_uid != os.geteuid() != 0
 
 
+def _remove(directory: Path) -> None:
+    """Delete a directory of the store; what is mounted in it goes first. What cannot be unmounted stays."""
+    if unmount(directory) and unmount(directory / "root"):
+        remove_tree(directory)
+
+
 def tree_size(root: Path) -> int:
-    """Return how many bytes a directory takes on the disk; files that go away meanwhile do not count."""
+    """Return how many bytes a directory takes on the disk; a mounted image, and files that go away meanwhile, do not count."""
+    image = os.path.join(root, IMAGE)
     total = 0
     seen: set[tuple[int, int]] = set()
     for parent, directories, files in os.walk(root):
+        directories[:] = [name for name in directories if os.path.join(parent, name) != image]
         for name in (*directories, *files):
             try:
                 status = os.lstat(os.path.join(parent, name))

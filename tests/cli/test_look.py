@@ -15,6 +15,7 @@ from tests.look.conftest import ODD, SPEC, full_package, full_prefix
 from tests.support.archives import entry, tar
 from tests.support.cli import command_path, environment, run_cli
 from tests.support.handmade import foreign
+from tests.support.images import needs_tools
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +227,21 @@ def _empty(number: int) -> bytes:
     head = b"%07d" % number + bytes(93) + b"0000644\0" + b"0000000\0" * 2 + b"00000000000\0" * 2
     tail = b"0" + bytes(100) + b"ustar\x0000" + bytes(247)
     return head + b"%06o\0 " % (sum(head) + sum(tail) + 256) + tail
+
+
+@needs_tools
+def test_an_image_is_looked_into_as_the_tarball_of_the_same(full: PackedPackage, tmp_path: Path):
+    image = full_package(full.path.parent, "env.squashfs", format="squashfs").path
+    told = [json.loads(run_cli("poncho", "inspect", "--json", path).ok().stdout) for path in (full.path, image)]
+    assert told[1]["format"] == "squashfs"
+    for one in told:
+        for key in ("path", "format", "packed_bytes"):
+            del one[key]
+    assert told[0] == told[1]
+    assert run_cli("poncho", "diff", full.path, image).ok().stdout.startswith("the same")
+    bills = [run_cli("poncho", "sbom", path).ok().stdout for path in (full.path, image)]
+    assert bills[0] == bills[1]
+    assert full.digest in run_cli("poncho", "verify", image).ok().stdout
+    run_cli("poncho", "unpack", image, tmp_path / "here").ok()
+    assert run_cli("poncho", "verify", tmp_path / "here").ok().stdout.endswith("right\n")
+    assert run_cli("poncho", "diff", tmp_path / "here", image).ok().stdout.startswith("the same")

@@ -13,9 +13,12 @@ import pytest
 
 from poncho.pack import PackedPackage
 from poncho.pack.layout import Facts
+from poncho.package.unpacked import verify_unpacked
 from tests.support.channel import Channel
+from tests.support.images import can_mount, needs_tools, unmount_all
 from tests.support.packages import members, tree_state, unpack
 from tests.support.prefixes import packed, relocate
+from tests.support.runner import Runner
 
 CLEAN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 
@@ -62,6 +65,46 @@ def test_it_runs_where_it_was_unpacked(conda_package: PackedPackage, conda_prefi
     said = output("sh", "-ec", script)
     assert said.splitlines()[0].startswith(f"{there}:")
     assert said.splitlines()[-1] == f"{there}/bin/python"
+
+
+@needs_tools
+@can_mount
+def test_it_runs_from_a_mounted_image(conda_prefix: Path, conda_package: PackedPackage, tmp_path: Path) -> None:
+    image = packed(conda_prefix, tmp_path / "env.squashfs", format="squashfs")
+    assert image.digest == conda_package.digest
+    run = Runner(tmp_path / "some where")
+    code = (
+        "import json, numpy, sys, sysconfig\n"
+        "assert numpy.arange(3).sum() == 3\n"
+        "print(sys.prefix, sys.base_prefix, sysconfig.get_config_var('prefix'), sysconfig.get_path('purelib'), "
+        "json.__file__, numpy.__file__, sep='\\n')"
+    )
+    try:
+        said = run("-e", image.path, "python", "-c", code).ok().out.splitlines()
+        (name,) = run.unpacked()
+        there = run.store / name
+        assert said[:3] == [str(there)] * 3
+        assert all(path.startswith(f"{there}/lib/python") for path in said[3:])
+        assert str(there) in run("-e", image.path, "greet").ok().out
+        assert f"from {there}/lib" in run("-e", image.path, "pip", "--version").ok().out
+        # A script whose interpreter is the environment's, reached through the image, and by a link elsewhere.
+        (tmp_path / "elsewhere").symlink_to(there / "poncho/image/bin/pip")
+        for path in (there / "poncho/image/bin/pip", tmp_path / "elsewhere"):
+            assert str(there) in output(path, "--version")
+        assert run("-e", image.path, "sh", "-c", 'echo "$CONDA_PREFIX"').ok().out == f"{there}\n"
+        if (there / "bin/prefix-tool").exists():
+            assert run("-e", image.path, "prefix-tool").ok().out.strip() == str(there)
+            assert run("-e", image.path, "prefix-tool", "--library").ok().out.strip() == f"{there}/lib"
+        # What a package's activation script does, and what was relocated in it, is as in an unpacked environment.
+        unpacked = Runner(tmp_path / "unpacked")
+        printed = [
+            node("-e", package, "--print-env=json").ok().out.replace(str(node.store / node.unpacked()[0]), "@")
+            for node, package in ((run, image.path), (unpacked, conda_package.path))
+        ]
+        assert printed[0] == printed[1]
+        assert verify_unpacked(there) == []
+    finally:
+        unmount_all(tmp_path)
 
 
 def test_nothing_of_the_build_is_inside(conda_package: PackedPackage, conda_prefix: Path, tmp_path: Path) -> None:
