@@ -133,6 +133,7 @@ def _relocate(root: Path, target: Path, digest: str | None, conda_unpack: bytes 
         state = root / "poncho/state"
         state.mkdir()
         # What the runner reads: relocated to where, and that the directory is whole (docs/format.md).
+        (state / "enter").write_bytes(_enter(root, target, digest))
         (state / "prefix").write_bytes(os.fsencode(target) + b"\n")
         (state / "digest").write_text(digest + "\n")
         return True
@@ -141,6 +142,14 @@ def _relocate(root: Path, target: Path, digest: str | None, conda_unpack: bytes 
     for path, placeholder, mode in foreign_records(conda_unpack):
         replace_prefix(root, path, placeholder, mode, target)
     return True
+
+
+def _enter(root: Path, target: Path, digest: str) -> bytes:
+    """Return what a start sources: the runner writes the same (``_pr_settle``)."""
+    quoted = os.fspath(target).replace("'", "'\\''")
+    head = f'_poncho_prefix=\'{quoted}\'\n[ "$_poncho_prefix" -ef "$_pr_at" ] || return 0\n'
+    head += f"case ,$_pr_digest in , | ,{digest}) ;; *) return 0 ;; esac\n"
+    return os.fsencode(head) + (root / "poncho/env.sh").read_bytes() + b"\n_pr_ready=yes\n"
 
 
 def _check_room(private: Path, opened: Opened) -> None:

@@ -31,7 +31,7 @@ def test_it_is_what_plain_tar_and_the_relocation_make(small: PackedPackage, tmp_
     # Relocated towards the same directory.
     relocate(tmp_path / "there", tmp_path / "here")
     ours, theirs = tree_state(tmp_path / "here"), tree_state(tmp_path / "there")
-    for name in ("poncho/state", "poncho/state/prefix", "poncho/state/digest"):
+    for name in ("poncho/state", "poncho/state/enter", "poncho/state/prefix", "poncho/state/digest"):
         ours.pop(name)
     times = {
         name
@@ -55,6 +55,12 @@ def test_the_runner_takes_it_as_its_own(real: Path, tmp_path: Path) -> None:
     before = tree_state(tmp_path / "here")
     assert run("-e", tmp_path / "here", "--", "where").out.strip() == str(tmp_path / "here")
     assert tree_state(tmp_path / "here") == before
+    enter = tmp_path / "here/poncho/state/enter"
+    ours = enter.read_bytes()
+    enter.unlink()
+    (tmp_path / "here/poncho/state/prefix").unlink()
+    run("-e", tmp_path / "here", "--relocate").ok()
+    assert enter.read_bytes() == ours, "the runner writes another one"
     script = tmp_path / "here/bin/run_in_env"
     assert subprocess.run([script, "where"], capture_output=True, text=True, check=True).stdout.strip() == str(
         tmp_path / "here"
