@@ -6,12 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from poncho.analysis.companions import brought_by
 from poncho.analysis.declared import Declared
+from poncho.analysis.editable import canonical
 from poncho.analysis.environment import Environment
-from poncho.analysis.model import Finding, Need, Place, Tier, Unresolved
+from poncho.analysis.model import ELSEWHERE, Finding, Need, Place, Problem, Tier, Unresolved
 from poncho.analysis.naming import Named, Namer, Unknown
+from poncho.analysis.traps import DEVELOPMENT, FOREIGN
 from poncho.errors import AnalysisError
 from poncho.spec.model import Spec
+
+# What this many modules of a package import outright, themselves imported by others, is required by the package.
+_WIDELY = 3
 
 
 @dataclass(slots=True)
@@ -20,7 +26,10 @@ class _Gathered:
     tier: Tier
     imports: set[str] = field(default_factory=set)
     places: set[Place] = field(default_factory=set)
-    used: bool = False
+    idle: bool = True
+    firm: set[str] = field(default_factory=set)
+    asked: bool = False
+    comes_with: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -30,6 +39,7 @@ class Assembly:
     findings: list[Finding] = field(default_factory=list)
     unresolved: list[Unresolved] = field(default_factory=list)
     editable: dict[str, Path] = field(default_factory=dict)
+    doubts: list[Problem] = field(default_factory=list)
 
 
 def assemble(needs: Sequence[Need], declared: Sequence[Declared], extra: Sequence[str], namer: Namer) -> Assembly:
@@ -37,28 +47,37 @@ def assemble(needs: Sequence[Need], declared: Sequence[Declared], extra: Sequenc
 
     In the spec are the required and conditional ones, and of the optional ones and the hints those that are
     installed: there the program uses them. An ``except ImportError`` branch is left out where what it replaces is a
-    standard or local module. Raises AnalysisError for an extra package that is none.
+    standard or local module. What the tables disagree on goes to ``doubts``. Raises AnalysisError for an extra package
+    that is none.
     """
     answers: dict[str, Named | Unknown] = {name: namer.name(name) for name in sorted({need.name for need in needs})}
     answered = {answer.imported.partition(".")[0] for answer in answers.values() if isinstance(answer, Named)}
     gathered: dict[tuple[str, str], _Gathered] = {}
     lost: dict[str, list[tuple[Need, Unknown]]] = {}
-    for need in _with_alternatives(needs, answers):
+    for need, idle in _with_alternatives(needs, answers):
         answer = answers[need.name]
         if isinstance(answer, Unknown):
             # A bare namespace is met by the distributions below it that are needed anyway.
             if answer.imported.partition(".")[0] not in answered or answer.imported != need.name.partition(".")[0]:
                 lost.setdefault(answer.imported, []).append((need, answer))
         elif answer.requirement:
-            _gather(gathered, answer, need.tier, need.place)
+            tier = max(need.tier, Tier.OPTIONAL) if idle or _is_aside(answer, need) else need.tier
+            entry = _gather(gathered, answer, tier, need.place, idle=idle)
+            if need.firm and tier is Tier.CONDITIONAL:
+                entry.firm.add(need.place.file)
     for one in declared:
-        _gather(gathered, namer.declared(one.requirement, "declared in the script (PEP 723)"), Tier.REQUIRED, one.place)
+        named = namer.declared(one.requirement, "declared in the script (PEP 723)")
+        _gather(gathered, named, Tier.REQUIRED, one.place).asked = True
     for text in extra:
-        _gather(gathered, namer.extra(text), Tier.REQUIRED, None)
+        _gather(gathered, namer.extra(text), Tier.REQUIRED, None).asked = True
+    _leave_parts_out(gathered)
     result = Assembly()
     for key in sorted(gathered):
         entry = gathered[key]
-        result.findings.append(_finding(entry))
+        finding = _finding(entry)
+        result.findings.append(finding)
+        if entry.named.rivals and finding.included:
+            result.doubts.append(_doubt(finding, entry.named))
         if entry.named.local is not None:
             result.editable[entry.named.name] = entry.named.local
     for name in sorted(lost):
@@ -68,12 +87,49 @@ def assemble(needs: Sequence[Need], declared: Sequence[Declared], extra: Sequenc
     return result
 
 
-def _with_alternatives(needs: Sequence[Need], answers: dict[str, Named | Unknown]) -> Iterable[Need]:
-    """Yield the needs with ``try/except ImportError`` weighed: of alternatives none of which is here, one is needed."""
+def _leave_parts_out(gathered: dict[tuple[str, str], _Gathered]) -> None:
+    """Settle the tiers; make what comes along with another distribution of the spec optional."""
+    for entry in gathered.values():
+        if entry.tier is Tier.CONDITIONAL and len(entry.firm) >= _WIDELY:
+            entry.tier = Tier.REQUIRED
+    needed = {canonical(name): name for (_, name), entry in gathered.items() if entry.tier <= Tier.CONDITIONAL}
+    for entry in gathered.values():
+        named = entry.named
+        # What is installed is pinned, and what a person named is meant.
+        if entry.tier <= Tier.CONDITIONAL and not (named.version or entry.asked or named.said):
+            entry.comes_with = tuple(needed[name] for name in brought_by(canonical(named.name), needed))
+    for entry in gathered.values():
+        if entry.comes_with:
+            entry.tier = Tier.OPTIONAL
+
+
+def _doubt(finding: Finding, named: Named) -> Problem:
+    rivals = " or ".join(named.rivals[:3])
+    imported = named.imported or named.name
+    return Problem(
+        finding.places[0],
+        f"import {imported} is taken for {named.name} ({named.evidence}), but {rivals} may be meant: "
+        f"--pkg-mapping {imported}=NAME, or --online to look into them",
+    )
+
+
+def _is_aside(answer: Named, need: Need) -> bool:
+    """Tell whether a conditional import is of a project for other systems only (its condition is the system), or of a
+    tool for development."""
+    if need.tier is Tier.REQUIRED or answer.installed:
+        return False
+    return bool(FOREIGN.fullmatch(answer.name) or DEVELOPMENT.fullmatch(answer.name))
+
+
+def _with_alternatives(needs: Sequence[Need], answers: dict[str, Named | Unknown]) -> Iterable[tuple[Need, bool]]:
+    """Yield the needs with ``try/except ImportError`` weighed, and whether each is idle: what it replaces is here.
+
+    Of alternatives none of which is here, one is needed.
+    """
     attempts: dict[tuple[str, int], list[Need]] = {}
     sure: set[str] = set()
     for need in needs:
-        if need.attempt:
+        if need.attempt and need.why != ELSEWHERE:
             attempts.setdefault(need.attempt, []).append(need)
         if need.tier <= Tier.CONDITIONAL and isinstance(answer := answers[need.name], Named):
             sure.add(answer.name)
@@ -90,20 +146,23 @@ def _with_alternatives(needs: Sequence[Need], answers: dict[str, Named | Unknown
             if first is not None:
                 promoted.add(id(first))
     for need in needs:
-        if id(need) in idle:
-            continue
-        yield replace(need, tier=Tier.CONDITIONAL) if id(need) in promoted and need.tier is Tier.OPTIONAL else need
+        needed = id(need) in promoted and need.tier is Tier.OPTIONAL
+        yield (replace(need, tier=Tier.CONDITIONAL) if needed else need), (id(need) in idle or need.why == ELSEWHERE)
 
 
-def _gather(gathered: dict[tuple[str, str], _Gathered], named: Named, tier: Tier, place: Place | None) -> None:
+def _gather(
+    gathered: dict[tuple[str, str], _Gathered], named: Named, tier: Tier, place: Place | None, *, idle: bool = False
+) -> _Gathered:
     entry = gathered.setdefault((named.manager, named.name), _Gathered(named, tier))
     if _says_more(named, entry.named):
         entry.named = named
     entry.tier = min(entry.tier, tier)
+    entry.idle = entry.idle and idle
     if named.imported:
         entry.imports.add(named.imported)
     if place is not None:
         entry.places.add(place)
+    return entry
 
 
 def _says_more(one: Named, other: Named) -> bool:
@@ -112,7 +171,9 @@ def _says_more(one: Named, other: Named) -> bool:
 
 def _finding(entry: _Gathered) -> Finding:
     named = entry.named
-    included = entry.tier <= Tier.CONDITIONAL or (named.installed and entry.tier in (Tier.OPTIONAL, Tier.HINT))
+    used_here = named.installed and entry.tier in (Tier.OPTIONAL, Tier.HINT)
+    used_here = used_here and not (entry.idle or entry.comes_with)
+    included = entry.tier <= Tier.CONDITIONAL or used_here
     return Finding(
         name=named.name,
         requirement=named.requirement,
@@ -125,6 +186,8 @@ def _finding(entry: _Gathered) -> Finding:
         version_evidence=named.version_evidence,
         installed=named.installed,
         included=included,
+        rivals=named.rivals,
+        comes_with=entry.comes_with,
     )
 
 
@@ -158,7 +221,7 @@ def spec_of(findings: Sequence[Finding], environment: Environment, namer: Namer)
         conda |= {f"python={environment.python}", "pip"}
         return Spec(conda=tuple(sorted(conda)), pip=tuple(sorted(pip)))
     for name, otherwise in (("python", f"python={environment.python}"), ("pip", "pip")):
-        record = meta.get(name)
+        record = None if environment.is_foreign else meta.get(name)
         conda = {match for match in conda if match.partition("=")[0] != name}
         conda.add(record.match if record else otherwise)
     # What is asked for beside the environment has no other place to come from.

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +27,31 @@ class Environment:
     python: str
     site: tuple[Path, ...]
     paths: tuple[Path, ...] = ()
+    own_python: str | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Tell whether what is installed here was installed for another Python than the target."""
+        return self.own_python is not None
+
+    @property
+    def foreign_note(self) -> str:
+        """Say why no version is taken from here."""
+        return f"installed for Python {self.own_python}, so not pinned for {self.python}"
+
+    def for_python(self, python: str | None) -> Environment:
+        """Return the environment with ``python`` (``3.9``, ``3.9.18``) as the target that is analysed for.
+
+        Raises AnalysisError for what is no version of Python 3.
+        """
+        if python is None:
+            return self
+        if not re.fullmatch(r"3\.\d{1,2}(?:\.\d{1,2})?", python):
+            raise AnalysisError(f"{python!r} is no version of Python 3", hint="write it as 3.9 or 3.9.18")
+        if self.python == python or self.python.startswith(f"{python}."):
+            return self
+        target = replace(self, python=python)
+        return target if target.version == self.version else replace(target, own_python=self.python)
 
     @cached_property
     def version(self) -> tuple[int, int]:

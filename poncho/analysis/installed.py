@@ -48,12 +48,11 @@ class Distribution:
     @cached_property
     def modules(self) -> frozenset[str]:
         """Return the dotted names of its modules and packages, as far as the metadata tells."""
-        declared = {
-            found.strip()
-            for found in re.findall(r"(?mi)^Import-Name:([^;\n]*)", self.read("METADATA").partition("\n\n")[0])
-            if found.strip()
+        declared = declared_modules(self.read("METADATA"))
+        recorded = {
+            *recorded_modules(self.read("RECORD")),
+            *recorded_modules(self.read("installed-files.txt"), below="../"),
         }
-        recorded = set(_recorded(self.read("RECORD"))) | set(_recorded(self.read("installed-files.txt"), below="../"))
         if self.origin.editable or self.project:
             recorded |= editable_modules(
                 self.site, self.metadata, self.read("RECORD"), self.origin.path or self.project
@@ -68,7 +67,16 @@ class Distribution:
         return frozenset(name.partition(".")[0] for name in self.modules)
 
 
-def _recorded(text: str, *, below: str = "") -> Iterator[str]:
+def declared_modules(metadata: str) -> set[str]:
+    """Return the import names that a METADATA text declares (PEP 794)."""
+    return {
+        found.strip()
+        for found in re.findall(r"(?mi)^Import-Name:([^;\n]*)", metadata.partition("\n\n")[0])
+        if found.strip()
+    }
+
+
+def recorded_modules(text: str, *, below: str = "") -> Iterator[str]:
     """Yield dotted module names from RECORD's lines (``path,hash,size``), each package too that has an ``__init__``."""
     for line in text.splitlines():
         path = line[1:].partition('"')[0] if line.startswith('"') else line.partition(",")[0]

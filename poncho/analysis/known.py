@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from poncho.analysis.editable import canonical
-from poncho.analysis.traps import REMOVED, TRAPS
+from poncho.analysis.traps import BACKPORTS, REMOVED, TRAPS
 
 _DATA = Path(__file__).with_name("data")
 # Imports below these are distributions of their own, named after the whole path.
-_NAMESPACES = frozenset({"azure", "backports", "google", "jaraco", "opentelemetry", "ruamel", "sphinxcontrib", "zope"})
+_NAMESPACES = frozenset(
+    """
+    amazon azure backports collective databricks dogpile google jaraco keyrings keystoneauth1 openinference
+    opentelemetry paste plone repoze ruamel snowflake sphinxcontrib zope
+    """.split()  # noqa: SIM905 (read as words)
+)
+# Projects that are named like a part of a namespace and hold nothing any more.
+_EMPTY = frozenset({"azure-mgmt", "google-cloud", "google-api"})
+# An import for which the maps name more than this many projects is a namespace.
+_MOST_NAMED = 3
+_VERSIONED = re.compile(r"_v\d\w*$")
 # Names that people give their own modules. Projects of these names exist, and are hardly ever what is meant.
 _OWN = frozenset(
     """
@@ -33,29 +45,118 @@ def trap(dotted: str) -> tuple[str, str | None, str | None] | None:
     return None
 
 
-def stand_in(top: str, version: tuple[int, int]) -> str | None:
-    """Return the project that stands in for a standard module which Python ``version`` has no more."""
-    removed = REMOVED.get(top)
-    return removed[1] if removed and version >= removed[0] else None
+def stand_in(dotted: str, version: tuple[int, int]) -> str | None:
+    """Return the project that stands in for a standard module which Python ``version`` has no more, or not yet."""
+    if (removed := REMOVED.get(dotted.partition(".")[0])) and version >= removed[0]:
+        return removed[1]
+    later = later_module(dotted)
+    return BACKPORTS[later][1] if later and version < BACKPORTS[later][0] else None
 
 
-def project(dotted: str) -> tuple[str, str, str | None] | None:
-    """Return ``(import, PyPI name, conda-forge name)`` of a known project that has the import's own name."""
+def later_module(dotted: str) -> str | None:
+    """Return the longest part of an import that is a standard module of newer Pythons only, with a backport."""
     parts = dotted.split(".")
-    lengths = range(min(3, len(parts)), 1, -1) if parts[0] in _NAMESPACES else ()
-    for length in (*lengths, 1):
-        name = canonical("-".join(parts[:length]))
-        if length == 1 and (parts[0].startswith("_") or parts[0].lower() in _OWN or parts[0] in _NAMESPACES):
-            return None
-        if (conda := _conda_name(name)) is not None:
-            return ".".join(parts[:length]), name, conda or None
+    names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((name for name in names if name in BACKPORTS), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the tables say: ``part`` of the import is provided by the project ``pypi``, ``conda`` on conda-forge.
+
+    ``pypi`` is None for what only conda has. ``rivals`` are projects that another source names for it; ``sure`` is
+    False as long as nobody looked into the project.
+    """
+
+    part: str
+    pypi: str | None
+    conda: str | None
+    evidence: str
+    rivals: tuple[str, ...] = ()
+    sure: bool = True
+
+
+def answer(dotted: str, version: tuple[int, int]) -> Answer | None:
+    """Return what the tables say about an import that is not installed, by the order told in ``naming``."""
+    trapped = trap(dotted)
+    below = _in_namespace(dotted)
+    if below and (trapped is None or len(below.part) > len(trapped[0])):
+        return below
+    if trapped:
+        return Answer(*trapped, "the trap table")
+    if replacement := stand_in(dotted, version):
+        top = dotted.partition(".")[0]
+        return Answer(
+            top, replacement, conda_name(replacement), "stands in for a module that this Python does not have"
+        )
+    return _by_name_or_map(dotted)
+
+
+def is_own_name(top: str) -> bool:
+    """Tell whether a name is one that people give their own modules, or a bare namespace."""
+    return top.startswith("_") or top.lower() in _OWN or top in _NAMESPACES
+
+
+def _in_namespace(dotted: str) -> Answer | None:
+    parts = dotted.split(".")
+    if parts[0] not in _NAMESPACES:
+        return None
+    for length in range(min(5, len(parts)), 1, -1):
+        for last in dict.fromkeys((parts[length - 1], _VERSIONED.sub("", parts[length - 1]))):
+            name = canonical("-".join((*parts[: length - 1], last)))
+            if name not in _EMPTY and (conda := _conda_name(name)) is not None:
+                return Answer(".".join(parts[:length]), name, conda or None, "a known project of this name")
     return None
 
 
-def mapped(top: str) -> str | None:
-    """Return the project that one public map alone gives for an import; asked last."""
-    found = _row("imports.tsv", top)
-    return found if found and top.lower() not in _OWN else None
+def _by_name_or_map(dotted: str) -> Answer | None:
+    top = dotted.partition(".")[0]
+    if is_own_name(top):
+        return _mapped(dotted, minimum=2)
+    own = canonical(top)
+    known_project = _conda_name(own) is not None
+    mapped = _mapped(dotted)
+    if mapped and "." in mapped.part:
+        return mapped
+    named = {mapped.pypi, *mapped.rivals} if mapped else set()
+    if known_project and (not mapped or own in named):
+        said = ", as the public maps say" if mapped else ""
+        return Answer(top, own, conda_name(own), f"a known project of this name{said}")
+    if known_project and mapped and (mapped.evidence != AGREED or _conda_name(own) == own):
+        # A project of the import's own name counts for more than one map, and for more than two where conda-forge
+        # has it under that name, too: maps err, and copy each other's errors.
+        rivals = tuple(sorted(one for one in named if one))
+        return Answer(top, own, conda_name(own), "a known project of this name", rivals, sure=False)
+    if mapped and known_project:
+        return Answer(top, mapped.pypi, mapped.conda, AGREED, (own,), sure=False)
+    return mapped
+
+
+AGREED = "two public maps agree"
+
+
+def _mapped(dotted: str, *, minimum: int = 1) -> Answer | None:
+    """Return what the two public maps say about the longest part of an import that they know."""
+    parts = dotted.split(".")
+    for length in range(len(parts), minimum - 1, -1):
+        part = ".".join(parts[:length])
+        row = _row("imports.tsv", part)
+        if not row:
+            continue
+        first, second = (set() if cell == "-" else set(cell.split(",")) for cell in row.split("\t"))
+        both = first & second
+        if len(both) != 1 and len(first | second) > _MOST_NAMED:
+            continue
+        # The one that the most maps name; of several the one whose name says the most about the import.
+        own = canonical(part)
+        ranked = sorted(
+            first | second, key=lambda name: (name not in both, name != own, own not in name, len(name), name)
+        )
+        evidence = AGREED if len(both) == 1 else "one public map" if not both else "public maps name several"
+        chosen = ranked[0]
+        rivals = tuple(ranked[1:]) if evidence != AGREED else ()
+        return Answer(part, chosen, conda_name(chosen), evidence, rivals, sure=not rivals)
+    return None
 
 
 def conda_name(name: str) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from poncho.analysis.model import Import, Need, Place, Problem, Tier, Unresolved
+from poncho.analysis.model import ELSEWHERE, Import, Need, Place, Problem, Tier, Unresolved
 from poncho.analysis.reading import Reading
 from poncho.analysis.sources import Unit, UnreadableError, unit_of_file
 
@@ -37,10 +37,11 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What the walk asks: is a top-level name a standard module, does the environment have it; is a file the
-    environment's, is it the code of an editable install."""
+    """What the walk asks: is a dotted name in the standard library, do the tables know a top-level name, does the
+    environment have it; is a file the environment's, is it the code of an editable install."""
 
     standard: Callable[[str], bool]
+    known: Callable[[str], bool]
     installed: Callable[[str], bool]
     owns: Callable[[Path], bool]
     editable: Callable[[str, Path], bool]
@@ -60,7 +61,7 @@ def follow(
         # Of one file, several functions may be looked at, and the file itself.
         key = str(unit.path) if unit.path and unit.label[:1] != "<" else f"{unit.label}#{index}"
         if key not in nodes:
-            nodes[key] = _Node(unit, read(unit), unit.cap)
+            nodes[key] = _Node(unit, read(unit), max(unit.cap, Tier.CONDITIONAL) if unit.inner else unit.cap)
             entries.append(key)
     todo = list(entries)
     while todo:
@@ -80,13 +81,26 @@ def follow(
             nodes[key] = _Node(unit, read(unit), Tier.HINT)
             todo.append(key)
     _settle(nodes, entries)
+    imported = {str(path) for key, node in nodes.items() for path, tier in node.edges if not tier and str(path) != key}
     for key in sorted(nodes):
         node = nodes[key]
         graph.problems += node.reading.problems
-        graph.needs += [replace(need, tier=max(need.tier, node.tier)) for need in node.needs]
+        graph.needs += [_weighed(need, node, key in imported) for need in node.needs]
         if not node.unit.entry and node.unit.path:
             graph.modules.append(node.unit.path)
     return graph
+
+
+def _weighed(need: Need, node: _Node, imported: bool) -> Need:
+    """Return a need with the tier that its module allows; ``imported``: another module imports that one outright."""
+    tier, why = max(need.tier, node.tier), need.why
+    if node.unit.inside and need.why == "under if":
+        # A switch in a library's module: of those in the benchmark's corpus, none was ever declared as required.
+        tier, why = max(tier, Tier.OPTIONAL), "under if, in a package's module"
+    elif node.unit.inner and need.tier is Tier.REQUIRED and tier is Tier.CONDITIONAL:
+        why = "in a module that importing the package does not load"
+        return replace(need, tier=tier, why=why, firm=imported)
+    return replace(need, tier=tier, why=why)
 
 
 def _settle(nodes: dict[str, _Node], entries: list[str]) -> None:
@@ -122,7 +136,7 @@ def _split(node: _Node, outside: Outside, graph: Graph) -> None:
             # A file of an installed package: what it takes from its own package comes with that distribution.
             node.needs.append(Need(_own_package(unit.path), one.tier, place, one.why))
             continue
-        if one.level:
+        if one.level and one.why != ELSEWHERE:
             found = list(_relative(unit, one))
             if found:
                 node.edges += [(path, one.tier) for path in found]
@@ -131,16 +145,18 @@ def _split(node: _Node, outside: Outside, graph: Graph) -> None:
                 graph.problems.append(Problem(place, f"the relative import of {name!r} leads to no file"))
             continue
         top = one.module.partition(".")[0]
-        if not top or top == "__main__":
+        if not top or top == "__main__" or one.level:
             continue
         reached = _absolute(unit, one, top, outside)
+        if reached is not None and one.why == ELSEWHERE:
+            continue
         if reached is not None:
             found = reached
             node.edges += [(path, one.tier) for path in found if path.suffix in (".py", ".pyw")]
             graph.modules += [path for path in found if path.suffix in _EXTENSIONS]
             if found and outside.editable(top, found[0]) and not _is_part_of(unit, found[0]):
                 node.needs.append(Need(top, one.tier, place, one.why))
-        elif not outside.standard(top):
+        elif not outside.standard(one.module):
             attempt = (unit.label, one.attempt) if one.attempt else None
             for name in _dotted(one):
                 node.needs.append(Need(name, one.tier, place, one.why, attempt, one.fallback))
@@ -192,10 +208,26 @@ def _absolute(unit: Unit, one: Import, top: str, outside: Outside) -> list[Path]
             kind = _kind(root, top)
             if kind is None or ((kind == "directory" or last) and (outside.standard(top) or outside.installed(top))):
                 continue
+            if last and unit.inside and outside.known(top):
+                continue  # inside a package an absolute import does not mean the file beside it
             if kind == "module" and outside.standard(top) and _is_frozen(top):
                 continue
-            return list(_files(root, parts, one.names))
+            found = list(_files(root, parts, one.names))
+            shared = (len(parts) > 1 or kind == "directory") and all(_is_namespace(file) for file in found)
+            if shared and (not found or len(found[-1].relative_to(root).parts) <= len(parts)):
+                continue  # another distribution's part of a namespace that the program has a part of
+            return found
     return None
+
+
+@cache
+def _is_namespace(file: Path) -> bool:
+    """Tell whether an ``__init__`` shares its package with other distributions (pkgutil, pkg_resources)."""
+    try:
+        text = file.read_text("utf-8", "replace") if file.name == "__init__.py" and file.stat().st_size < 4096 else ""
+    except OSError:
+        return False
+    return "extend_path" in text or "declare_namespace" in text
 
 
 def _is_frozen(name: str) -> bool:
@@ -287,5 +319,5 @@ def _is_directory(path: Path) -> bool:
 
 def forget_listings() -> None:
     """Forget the directories that were read: a long-running caller's next analysis sees the disk anew."""
-    for remembered in (_listing, _kind, _files):
+    for remembered in (_listing, _kind, _files, _is_namespace):
         remembered.cache_clear()

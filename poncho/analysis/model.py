@@ -10,6 +10,9 @@ from typing import Any
 
 from poncho.spec.model import Spec
 
+# Why an import that only another version of Python or another system runs is not needed here.
+ELSEWHERE = "only for other versions or systems"
+
 
 class Tier(IntEnum):
     """How surely a program needs an import; a smaller value is surer."""
@@ -82,7 +85,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One import that leaves the program's own code: its dotted name, where it stands, why it counts as it does."""
+    """One import that leaves the program's own code: its dotted name, where it stands, why it counts as it does.
+
+    ``firm`` marks an unconditional one in a package's module that other modules of it import in turn.
+    """
 
     name: str
     tier: Tier
@@ -90,6 +96,7 @@ class Need:
     why: str = ""
     attempt: tuple[str, int] | None = None
     fallback: bool = False
+    firm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,8 @@ class Finding:
 
     ``requirement`` is what the spec says (a conda match spec if ``manager`` is ``conda``, else PEP 508). ``evidence``
     says how the import was given this name, ``version_evidence`` where the version comes from. ``included`` tells
-    whether it is in the spec.
+    whether it is in the spec. ``rivals`` are other distributions that the public tables name for the import;
+    ``comes_with`` those of the spec that bring this one along, so that it need not be named.
     """
 
     name: str
@@ -122,6 +130,8 @@ class Finding:
     version_evidence: str
     installed: bool
     included: bool
+    rivals: tuple[str, ...] = ()
+    comes_with: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as JSON values."""
@@ -137,6 +147,8 @@ class Finding:
             "version_evidence": self.version_evidence,
             "installed": self.installed,
             "included": self.included,
+            "rivals": list(self.rivals),
+            "comes_with": list(self.comes_with),
         }
 
 

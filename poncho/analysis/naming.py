@@ -1,7 +1,9 @@
 """From an import to the distribution that provides it, with the evidence.
 
-The order: what the user says; the environment; the trap table; a known project of the import's own name; one public
-map. What none of these knows is not guessed.
+The order: what the user says; the environment; the trap table; a project of the import's own name that the public maps
+confirm, or that nothing contradicts; two public maps that agree; the project of the same name; a single map. With an
+index to ask, a project counts whose own wheel provides the import, wherever these know nothing or disagree. What none
+of them knows is not guessed, and what they disagree on is reported (``Named.rivals``).
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from poncho.analysis import known
 from poncho.analysis.conda import CondaMeta, CondaRecord
@@ -19,6 +21,9 @@ from poncho.analysis.editable import canonical, local_requirement
 from poncho.analysis.environment import Environment
 from poncho.analysis.installed import Distribution, Installed
 from poncho.errors import AnalysisError
+
+if TYPE_CHECKING:
+    from poncho.analysis.online import Online
 
 _NAME = re.compile(
     r"(?:(?P<channel>[^\s:]+(?:/[^\s:]+)*)::)?(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<rest>.*)", re.DOTALL
@@ -41,6 +46,8 @@ class Named:
     version_evidence: str = ""
     installed: bool = False
     local: Path | None = None
+    rivals: tuple[str, ...] = ()
+    said: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +61,10 @@ class Unknown:
 class Namer:
     """Names the imports of one program for one environment."""
 
-    def __init__(self, environment: Environment, mapping: Mapping[str, str]) -> None:
+    def __init__(self, environment: Environment, mapping: Mapping[str, str], online: Online | None = None) -> None:
         self._environment = environment
         self._mapping = mapping
+        self._online = online
         self.installed = Installed((*environment.paths, *environment.site))
 
     @cached_property
@@ -149,7 +157,7 @@ class Namer:
         if value in ("", "-"):
             return Named(imported, "", "none", imported, "the mapping leaves it out")
         named = self.extra(value, f"the mapping says {imported} = {value}")
-        return replace(named, imported=imported)
+        return replace(named, imported=imported, said=True)
 
     def _from_environment(self, dotted: str) -> Named | Unknown | None:
         top = dotted.partition(".")[0]
@@ -171,32 +179,24 @@ class Namer:
         for path in self._module_files(top):
             likely_conda = tuple(name for name in (trapped[2] if trapped else None, top.lower()) if name)
             if record := self.conda.owner(path, likely=likely_conda):
-                return _of_record(record, top, f"the conda package installed {path}")
+                return self._of_record(record, top, f"the conda package installed {path}")
         if trapped and trapped[2] and (record := self.conda.get(trapped[2])):
-            return _of_record(record, trapped[0], "installed under that name")
+            return self._of_record(record, trapped[0], "installed under that name")
         return None
 
     def _from_tables(self, dotted: str) -> Named | Unknown:
         top = dotted.partition(".")[0]
-        if trapped := known.trap(dotted):
-            part, pypi, conda = trapped
-            if self.conda is not None and conda:
-                return Named(re.split(r"[<>=]", conda)[0], conda, "conda", part, "the trap table")
-            if pypi is None:
-                return Unknown(
-                    part,
-                    f"{part} is not on PyPI; on conda-forge it is {conda}: --pkg-mapping {part}=conda-forge::{conda}",
-                )
-            return Named(re.split(r"[<>=]", pypi)[0], pypi, "pip", part, "the trap table")
-        if replacement := known.stand_in(top, self._environment.version):
-            return Named(replacement, replacement, "pip", top, "stands in for a module that Python no longer has")
-        if found := known.project(dotted):
-            part, name, conda = found
-            if self.conda is not None and conda:
-                return Named(conda, conda, "conda", part, "a known project of this name")
-            return Named(name, name, "pip", part, "a known project of this name")
-        if name_in_map := known.mapped(top):
-            return Named(name_in_map, name_in_map, "pip", top, "one public map")
+        found = known.answer(dotted, self._environment.version)
+        if self._online is not None and (found is None or not found.sure) and not self.has(top):
+            found = self._online.settle(dotted, found)
+        if found is not None and self.conda is not None and found.conda:
+            conda = found.conda
+            return Named(_bare(conda), conda, "conda", found.part, found.evidence, rivals=found.rivals)
+        if found is not None and found.pypi is not None:
+            return Named(_bare(found.pypi), found.pypi, "pip", found.part, found.evidence, rivals=found.rivals)
+        if found is not None:
+            there = f"{found.part} is not on PyPI; on conda-forge it is {found.conda}"
+            return Unknown(found.part, f"{there}: --pkg-mapping {found.part}=conda-forge::{found.conda}")
         if self.has(top):
             return Unknown(top, f"{top} lies in the environment, but no distribution has it in its records")
         return Unknown(top)
@@ -204,7 +204,7 @@ class Namer:
     def _installed_as(self, name: str, part: str, evidence: str) -> Named | None:
         """Return the installed package of that name, conda's own names first where there is conda."""
         if self.conda is not None and (record := self.conda.get(name)):
-            return _of_record(record, part, evidence)
+            return self._of_record(record, part, evidence)
         distribution = self.installed.get(name)
         return self._named(distribution, part, evidence) if distribution else None
 
@@ -213,7 +213,7 @@ class Namer:
             inside = one.metadata.relative_to(self._environment.prefix).as_posix()
             likely = tuple(name for name in (one.key, known.conda_name(one.key)) if name)
             if record := self.conda.owner(f"{inside}/" if one.metadata.is_dir() else inside, likely=likely):
-                return _of_record(record, part, evidence)
+                return self._of_record(record, part, evidence)
         origin = one.origin
         if origin.path is not None:
             said = "an editable install of" if origin.editable else "installed from"
@@ -226,7 +226,15 @@ class Namer:
             return Named(
                 one.key, f"{one.key} @ {origin.url}", "pip", part, evidence, one.version, "direct_url.json", True
             )
+        if self._environment.is_foreign:
+            return Named(one.key, one.key, "pip", part, evidence, None, self._environment.foreign_note, True)
         return Named(one.key, f"{one.key}=={one.version}", "pip", part, evidence, one.version, one.metadata.name, True)
+
+    def _of_record(self, record: CondaRecord, part: str, evidence: str) -> Named:
+        if self._environment.is_foreign:
+            return Named(record.name, record.name, "conda", part, evidence, None, self._environment.foreign_note, True)
+        source = f"conda-meta/{record.file.name}"
+        return Named(record.name, record.match, "conda", part, evidence, record.version, source, True)
 
     def _module_files(self, top: str) -> Iterator[str]:
         """Yield where the environment has a module, relative to the prefix if possible (directories end in ``/``)."""
@@ -274,7 +282,5 @@ def _check(requirement: str) -> None:
     check_requirement(requirement, fail)
 
 
-def _of_record(record: CondaRecord, part: str, evidence: str) -> Named:
-    return Named(
-        record.name, record.match, "conda", part, evidence, record.version, f"conda-meta/{record.file.name}", True
-    )
+def _bare(requirement: str) -> str:
+    return re.split(r"[<>=]", requirement)[0]

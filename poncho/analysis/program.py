@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
@@ -14,6 +14,8 @@ from poncho.analysis.assemble import assemble, refuse_unresolved, spec_of
 from poncho.analysis.declared import declared_in
 from poncho.analysis.environment import Environment, find_environment
 from poncho.analysis.functions import as_functions, live_units, local_to, read_functions
+from poncho.analysis.known import answer as known_answer
+from poncho.analysis.known import later_module
 from poncho.analysis.live import is_live
 from poncho.analysis.local import Graph, Outside, follow, forget_listings
 from poncho.analysis.model import Analysis, Problem, Tier
@@ -22,7 +24,11 @@ from poncho.analysis.reading import Reading, read_unit
 from poncho.analysis.shipping import Shipped, ship
 from poncho.analysis.sources import SourceText, Unit, read_sources
 from poncho.analysis.stdlib import standard_modules
+from poncho.analysis.traps import BACKPORTS
 from poncho.errors import AnalysisError
+
+if TYPE_CHECKING:
+    from poncho.analysis.online import Online
 
 
 def analyze(
@@ -37,6 +43,9 @@ def analyze(
     stdin: str | None = None,
     strict: bool = True,
     ship_local: bool = False,
+    python: str | None = None,
+    online: bool = False,
+    pin: str = "none",
 ) -> Analysis:
     """Find what programs need, and name it for a spec. Nothing of the programs is imported or run.
 
@@ -45,17 +54,21 @@ def analyze(
     callable or Dask collection. ``toplevel`` keeps what is imported at module level; ``function`` (one or several of ``f``,
     ``Class.method``, ``outer.inner``) what that function uses. ``mapping`` names packages by import (an empty name leaves the
     import out); ``extra`` are packages that nothing imports. ``prefix`` is the environment to take names and versions from
-    (see ``find_environment`` for the default). ``strict=False`` returns what has no name in ``Analysis.unresolved``
-    instead of raising. ``ship_local`` puts the program's own modules into the spec, as a wheel in the builder's cache.
+    (see ``find_environment`` for the default), ``python`` another version than its own to analyse for. ``online`` asks
+    the package index that pip is set up with about imports that nothing else knows or on which the tables disagree;
+    ``pin`` asks it for the versions of what is not installed: ``none``, ``compatible`` (``~=``) or ``latest`` (``==``).
+    ``strict=False`` returns what has no name in ``Analysis.unresolved`` instead of raising. ``ship_local`` puts the
+    program's own modules into the spec, as a wheel in the builder's cache.
 
     Raises AnalysisError for sources that are not there, a function that is nowhere (naming those that exist), and,
     once for all of them, imports for which no package is known.
     """
     given = _listed(sources)
     live = [one for one in given if is_live(one)]
-    environment = find_environment(prefix, running=bool(live))
+    environment = find_environment(prefix, running=bool(live)).for_python(python)
     forget_listings()
-    namer = Namer(environment, mapping)
+    asked = _online(environment, online=online, pin=pin)
+    namer = Namer(environment, mapping, asked if online else None)
     reporter(Event("start", "analyze", f"reading {counted(len(given), 'source')}"))
     texts = [one for one in given if not is_live(one)]
     units, unread = read_sources(texts, stdin=stdin, paths=environment.paths)
@@ -82,6 +95,11 @@ def analyze(
     assembly = assemble(graph.needs, declared, tuple(extra), namer)
     if strict:
         refuse_unresolved(assembly.unresolved)
+    if asked is not None and pin != "none":
+        from poncho.analysis.online import pinned
+
+        assembly.findings = pinned(assembly.findings, asked, pin)
+    problems += assembly.doubts
     local = sorted({*_own(graph, environment), *own_files})
     shipped = None
     if ship_local:
@@ -101,6 +119,18 @@ def analyze(
     return analysis
 
 
+def _online(environment: Environment, *, online: bool, pin: str) -> Online | None:
+    """Return whom to ask, if anything shall be asked. Raises AnalysisError for a ``pin`` that does not exist."""
+    if pin not in ("none", "compatible", "latest"):
+        raise AnalysisError(f"{pin!r} is no way to pin versions", hint="use none, compatible or latest")
+    if not online and pin == "none":
+        return None
+    from poncho.analysis.index import Index
+    from poncho.analysis.online import Online
+
+    return Online(Index(), environment.python)
+
+
 def _listed(sources: Any) -> list[Any]:
     single = isinstance(sources, (str, os.PathLike, SourceText)) or is_live(sources)
     given = [sources] if single else list(sources)
@@ -114,8 +144,15 @@ def _listed(sources: Any) -> list[Any]:
 
 def _outside(environment: Environment, namer: Namer) -> Outside:
     standard = standard_modules(environment.version)
+    version = environment.version
+
+    def is_standard(dotted: str) -> bool:
+        later = later_module(dotted)
+        return dotted.partition(".")[0] in standard and (later is None or version >= BACKPORTS[later][0])
+
     return Outside(
-        standard=lambda top: top in standard,
+        standard=is_standard,
+        known=lambda top: known_answer(top, version) is not None,
         installed=lru_cache(maxsize=None)(namer.has),
         owns=lru_cache(maxsize=None)(environment.holds),
         editable=namer.editable,

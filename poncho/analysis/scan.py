@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from poncho.analysis.conditions import is_main, is_type_checking, truth
-from poncho.analysis.model import Import, Scan, Tier
+from poncho.analysis.model import ELSEWHERE, Import, Scan, Tier
 from poncho.analysis.traps import CALLS, SCHEMES
 
 _EXPRESSIONS = re.compile(
@@ -134,7 +134,9 @@ class Walker:
             yield statement.body, replace(here, main=True, why=here.why or "under __main__")
             yield statement.orelse, here
         elif (known := truth(test, self.version)) is not None:
-            yield statement.body if known else statement.orelse, here
+            never = here.at_least(Tier.OPTIONAL, ELSEWHERE)
+            yield statement.body, here if known else never
+            yield statement.orelse, never if known else here
         else:
             inside = here.at_least(Tier.CONDITIONAL, "under if")
             yield statement.body, inside

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import tokenize
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from poncho.analysis.model import Place, Problem, Tier
@@ -18,9 +19,13 @@ _SKIPPED = frozenset(
 )
 # In a tree these are about the program, not of it.
 _ASIDE_FOLDERS = frozenset(
-    {"test", "tests", "testing", "doc", "docs", "example", "examples", "benchmark", "benchmarks"}
+    {"test", "tests", "_tests", "testing", "testutils", "doc", "docs", "example", "examples", "benchmark", "benchmarks"}
 )
-_ASIDE_FILES = frozenset({"setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"})
+_ASIDE_FILE = re.compile(
+    r"(?:setup|conftest|noxfile|tasks|fabfile|hatch_build|pytest_\w+|\w+_pytest|_?test(?:ing|utils?)?_?\w*|\w+_test)\.py"
+)
+# What runs first in a package: on import, and by ``python -m``.
+_FIRST = frozenset({"__init__", "__main__"})
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -38,7 +43,8 @@ class Unit:
 
     ``roots`` are the directories in which its absolute imports find the program's own modules, ``near`` further ones
     that are asked only after the environment; ``cap`` is the surest tier that its imports can have; ``fragment``
-    marks text that may be cut out of a file.
+    marks text that may be cut out of a file. ``inside`` marks a package's module that was not named itself, ``inner``
+    one of them that importing or running the package does not run by itself.
     """
 
     label: str
@@ -49,6 +55,8 @@ class Unit:
     cap: Tier = Tier.REQUIRED
     entry: bool = True
     fragment: bool = False
+    inside: bool = False
+    inner: bool = False
 
     @property
     def is_notebook(self) -> bool:
@@ -132,7 +140,9 @@ def _files_below(top: Path) -> Iterator[tuple[Path, Tier]]:
         inside = here.relative_to(top).parts
         for name in sorted(files):
             if name.endswith((".py", ".pyw", ".ipynb")) and not name.startswith("."):
-                aside = bool(_ASIDE_FOLDERS.intersection(inside)) or name in _ASIDE_FILES or name.startswith("test_")
+                # A plug-in for pytest that is one file is the program itself.
+                named = _ASIDE_FILE.fullmatch(name) and (inside or not name.startswith("pytest_"))
+                aside = bool(named or _ASIDE_FOLDERS.intersection(inside))
                 yield here / name, Tier.OPTIONAL if aside else Tier.REQUIRED
 
 
@@ -152,7 +162,10 @@ def unit_of_file(
         if not (base / "__init__.py").is_file():
             roots += [base, base / "src"]
     near = (folder,) if package_root != folder else ()
-    return Unit(str(path), text, absolute, tuple(dict.fromkeys((*roots, *paths))), near, cap, entry)
+    inside = bool(near) and (top is not None or not entry)
+    inner = inside and top is not None and not (folder.parent == package_root and path.stem in _FIRST)
+    unit = Unit(str(path), text, absolute, tuple(dict.fromkeys((*roots, *paths))), near, cap, entry)
+    return replace(unit, inside=inside, inner=inner)
 
 
 class UnreadableError(Exception):

@@ -69,6 +69,18 @@ def make_parser(prog: str) -> Parser:
         help="import what was found (and define the functions F) in a clean process in this package, and compare",
     )
     parser.add_argument("--prefix", type=Path, metavar="DIR", help="the environment whose versions count")
+    parser.add_argument("--python", metavar="3.X", help="analyse for another version of Python than the environment's")
+    parser.add_argument(
+        "--online",
+        action="store_true",
+        help="ask the package index that pip uses about imports that nothing else knows",
+    )
+    parser.add_argument(
+        "--pin",
+        choices=("none", "compatible", "latest"),
+        default="none",
+        help="versions of what is not installed, asked of the index: ~= or == the newest (default: none)",
+    )
     add_common(parser)
     return parser
 
@@ -95,6 +107,9 @@ def command(arguments: Namespace) -> int:
         mapping=_mapping(arguments.pkg_mapping),
         extra=tuple(arguments.extra_pkg),
         prefix=arguments.prefix,
+        python=arguments.python,
+        online=arguments.online,
+        pin=arguments.pin,
         stdin=stdin,
         ship_local=arguments.ship_local,
     )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from poncho.analysis import Analysis, analyze, find_environment
+from poncho.analysis import Analysis, Tier, analyze, find_environment
 from poncho.analysis.conda import public_host, short_channel
+from poncho.analysis.editable import canonical
 from poncho.errors import AnalysisError
 from poncho.spec import parse
 
@@ -104,12 +106,164 @@ def test_modules_that_python_no_longer_has(tmp_path: Path) -> None:
     assert analyze("import cgi\nimport distutils.core\n", prefix=tmp_path).spec.pip == ("legacy-cgi", "setuptools")
 
 
-@pytest.mark.parametrize("module", ["ROOT", "ndcctools.taskvine", "work_queue", "taskvine"])
-def test_what_only_conda_has_never_falls_to_pip(look: Look, module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "conda"),
+    [("ROOT", "root"), ("ndcctools.taskvine", "ndcctools"), ("work_queue", "ndcctools"), ("taskvine", "ndcctools")],
+)
+def test_what_only_conda_has_never_falls_to_pip(look: Look, conda_env: Any, module: str, conda: str) -> None:
     with pytest.raises(AnalysisError) as caught:
         look(f"import {module}\n")
     assert "--pkg-mapping" in (caught.value.hint or "")
-    assert "conda-forge::" in (caught.value.hint or "")
+    assert f"conda-forge::{conda}" in (caught.value.hint or "")
+    spec = look(f"import {module}\n", prefix=conda_env.prefix).spec
+    assert conda in spec.conda
+    assert spec.pip == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "expected"),
+    [
+        ("import tomllib\n", "3.10", ("tomli",)),
+        ("import tomllib\n", "3.11", ()),
+        ("try:\n    import tomllib\nexcept ImportError:\n    import tomli as tomllib\n", "3.9", ("tomli",)),
+        ("try:\n    import tomllib\nexcept ImportError:\n    import tomli as tomllib\n", "3.12", ()),
+        ("import sys\nif sys.version_info < (3, 11):\n    import tomli\n", "3.10", ("tomli",)),
+        ("import sys\nif sys.version_info < (3, 11):\n    import tomli\n", "3.13", ()),
+        ("import importlib.metadata\n", "3.7", ("importlib-metadata",)),
+        ("from zoneinfo import ZoneInfo\n", "3.8", ("backports-zoneinfo",)),
+        ("from zoneinfo import ZoneInfo\n", "3.9", ()),
+        ("import distutils\n", "3.12", ("setuptools",)),
+        ("import distutils\n", "3.11", ()),
+    ],
+)
+def test_another_version_of_python_is_analysed_for(
+    look: Look, text: str, version: str, expected: tuple[str, ...]
+) -> None:
+    spec = look(text, python=version).spec
+    assert spec.pip == expected
+    assert any(re.fullmatch(rf"python={version}(\.\d+)?", one) for one in spec.conda)
+
+
+def test_for_another_python_nothing_is_pinned_to_what_is_installed_for_this_one(look: Look, env: Any) -> None:
+    env.install("yamlish", "1.2", {"yamlish.py": ""})
+    (found,) = look("import yamlish\n", python="3.8").findings
+    assert (found.requirement, found.version) == ("yamlish", None)
+    assert "not pinned for 3.8" in found.version_evidence
+
+
+@pytest.mark.parametrize("version", ["2.7", "3", "newest", "3.11 "])
+def test_what_is_no_version_of_python_is_refused(look: Look, version: str) -> None:
+    with pytest.raises(AnalysisError, match="no version of Python 3"):
+        look("import os\n", python=version)
+
+
+def test_what_the_public_maps_disagree_on_is_told(look: Look) -> None:
+    analysis = look("import avro_gen\n", strict=False)
+    assert not [problem for problem in analysis.problems if "may be meant" in str(problem)]
+    one = next(row for row in _disagreements() if row[0] not in TRAPS)
+    analysis = look(f"import {one[0]}\n")
+    (found,) = analysis.findings
+    (problem,) = analysis.problems
+    assert found.name in one[1] | one[2]
+    assert set(found.rivals) == (one[1] | one[2]) - {found.name}
+    assert f"--pkg-mapping {one[0]}=NAME" in str(problem)
+
+
+def _disagreements() -> Iterator[tuple[str, set[str], set[str]]]:
+    """Yield rows of the public maps that name two different projects, none of them after the import."""
+    from poncho.analysis import known
+
+    table = Path(known.__file__).with_name("data") / "imports.tsv"
+    projects = {line.partition("\t")[0] for line in table.with_name("projects.tsv").read_text().splitlines()}
+    for line in table.read_text().splitlines():
+        name, first, second = line.split("\t")
+        one, other = set(first.split(",")), set(second.split(","))
+        if "-" not in one | other and not one & other and canonical(name) not in projects and not known.trap(name):
+            yield name, one, other
+
+
+def test_a_library_s_parts_are_required_as_far_as_importing_it_loads_them(env: Any, tmp_path: Path) -> None:
+    package = tmp_path / "mylib"
+    package.mkdir()
+    (package / "__init__.py").write_text("from . import core\n")
+    (package / "core.py").write_text("import numpy\ndef f():\n    import scipy\n")
+    (package / "extra.py").write_text("import pandas\nfrom . import core\nif core.f:\n    import ujson\n")
+    (package / "compat.py").write_text("from . import core\n")
+    for name in ("one", "two", "three"):
+        (package / f"{name}.py").write_text(f"import rich\nfrom . import {name}_more\n")
+        (package / f"{name}_more.py").write_text("import click\nimport tqdm\n")
+    (package / "plugin.py").write_text("import pytest\n")
+    (package / "tests").mkdir()
+    (package / "tests" / "test_core.py").write_text("import hypothesis\n")
+    tiers = {one.name: (one.tier, one.included) for one in analyze(package, prefix=env.prefix).findings}
+    assert tiers == {
+        "numpy": (Tier.REQUIRED, True),  # importing the package loads it
+        "click": (Tier.REQUIRED, True),  # three modules that others import need it outright
+        "tqdm": (Tier.REQUIRED, True),
+        "scipy": (Tier.CONDITIONAL, True),
+        "pandas": (Tier.CONDITIONAL, True),
+        "rich": (Tier.CONDITIONAL, True),  # nothing imports the modules that need it
+        "ujson": (Tier.OPTIONAL, False),  # a switch in a library
+        "pytest": (Tier.OPTIONAL, False),  # a tool for development
+        "hypothesis": (Tier.OPTIONAL, False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "whole"),
+    [
+        ("pydantic_core", "pydantic"),
+        ("cycler", "matplotlib"),
+        ("multidict", "aiohttp"),
+        ("traitlets", "jupyter_client"),
+        ("starlette", "fastapi"),
+        ("azure.core", "azure.mgmt.core"),
+    ],
+)
+def test_what_comes_along_with_another_distribution_is_not_named(look: Look, part: str, whole: str) -> None:
+    analysis = look(f"import {whole}\nimport {part}\n")
+    kept, left = canonical(whole.replace(".", "-")), canonical(part.replace(".", "-"))
+    assert analysis.spec.pip == (kept,)
+    (found,) = [one for one in analysis.findings if one.name == left]
+    assert (found.tier, found.included, found.comes_with) == (Tier.OPTIONAL, False, (kept,))
+    assert found.to_json()["comes_with"] == [kept]
+    # Alone it is needed, and what a person names stays.
+    assert look(f"import {part}\n").spec.pip == (left,)
+    assert look(f"import {whole}\nimport {part}\n", extra=(left,)).spec.pip == (left, kept)[:: 1 if left < kept else -1]
+
+
+def test_a_part_comes_along_with_conda_packages_too(look: Look, conda_env: Any) -> None:
+    spec = look("import matplotlib\nimport cycler\n", prefix=conda_env.prefix).spec
+    assert [one for one in spec.conda if not one.startswith(("python", "pip"))] == ["matplotlib-base"]
+
+
+def test_a_part_that_is_installed_is_pinned_like_the_rest(look: Look, env: Any) -> None:
+    env.install("pydantic", "2.1", {"pydantic.py": ""})
+    env.install("pydantic_core", "2.4", {"pydantic_core.py": ""})
+    spec = look("import pydantic\nimport pydantic_core\n").spec
+    assert spec.pip == ("pydantic-core==2.4", "pydantic==2.1")
+    # For another Python nothing is pinned, so there it comes along again.
+    assert look("import pydantic\nimport pydantic_core\n", python="3.9").spec.pip == ("pydantic",)
+
+
+def test_what_another_version_needs_is_told_and_never_taken(look: Look, env: Any) -> None:
+    env.install("tomli", "2.0", {"tomli.py": ""})
+    text = "import sys\nif sys.version_info >= (3, 99):\n    import json\nelse:\n    import os\n"
+    text += "if sys.version_info < (3, 2):\n    import tomli\n"
+    (found,) = look(text).findings
+    assert (found.name, found.tier, found.included) == ("tomli", Tier.OPTIONAL, False)
+
+
+def test_a_part_of_a_namespace_that_lies_elsewhere_is_not_the_program_s(env: Any, tmp_path: Path) -> None:
+    own = tmp_path / "azure" / "mgmt" / "thing"
+    own.mkdir(parents=True)
+    for folder in (own.parent, own.parent.parent):
+        (folder / "__init__.py").write_text('__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n')
+    (own / "__init__.py").write_text(
+        "from azure.mgmt.core import X\nimport azure.identity\nfrom azure.mgmt import thing\n"
+    )
+    analysis = analyze(tmp_path, prefix=env.prefix)
+    assert [one.name for one in analysis.findings] == ["azure-identity", "azure-mgmt-core"]
 
 
 def test_what_only_conda_has_comes_from_a_channel_that_is_named(look: Look) -> None:

@@ -157,18 +157,20 @@ class _Handler(BaseHTTPRequestHandler):
         ):
             self._answer(304, None, headers)
             return
-        status, start = resource.status, 0
+        status, start, end = resource.status, 0, len(content)
         asked = self.headers.get("Range")
         condition = self.headers.get("If-Range")
         if asked and resource.ranges and condition in (None, etag, resource.last_modified):
-            start = int(asked.removeprefix("bytes=").rstrip("-"))
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            start = int(first) if first else max(0, len(content) - int(last))
+            end = min(end, int(last) + 1) if first and last else end
             if start >= len(content):
                 self._answer(416, b"", {"Content-Range": f"bytes */{len(content)}"})
                 return
             status = 206
             shown = start + 1 if resource.wrong_range else start
-            headers["Content-Range"] = f"bytes {shown}-{len(content) - 1}/{len(content)}"
-        body = content[start:]
+            headers["Content-Range"] = f"bytes {shown}-{end - 1}/{len(content)}"
+        body = content[start:end]
         if resource.swap > 0:
             resource.swap -= 1
             body = bytes([body[0] ^ 0xFF]) + body[1:]
