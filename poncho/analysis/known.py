@@ -189,12 +189,18 @@ def _conda_name(name: str) -> str | None:
 def _row(file: str, key: str) -> str | None:
     """Return the second column of the row of ``key`` (empty when there is none), None without such a row."""
     text = _text(file)
-    start = text.find(f"\n{key}\t")
-    if start < 0:
-        return "" if f"\n{key}\n" in text else None
-    return text[start + len(key) + 2 : text.index("\n", start + 1)]
+    low, high = 0, len(text)
+    while low < high:
+        # The rows are sorted by code points, so half of them can be left out at each step.
+        start = max(low, text.rfind("\n", low, (low + high) // 2) + 1)
+        end = text.index("\n", start)
+        name, _, rest = text[start:end].partition("\t")
+        if name == key:
+            return rest
+        low, high = (end + 1, high) if name < key else (low, start)
+    return None
 
 
 @lru_cache(maxsize=4)
 def _text(file: str) -> str:
-    return "\n" + (_DATA / file).read_text("utf-8")
+    return (_DATA / file).read_text("utf-8")

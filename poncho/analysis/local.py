@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 
+from poncho.analysis import disk
+from poncho.analysis.lazy import IN_A_TABLE
 from poncho.analysis.model import ELSEWHERE, Import, Need, Place, Problem, Tier, Unresolved
 from poncho.analysis.reading import Reading
 from poncho.analysis.sources import Unit, UnreadableError, unit_of_file
 
 _EXTENSIONS = (".so", ".pyd")
+_INIT = "__init__.py"
 
 
 @dataclass(slots=True)
@@ -140,7 +141,7 @@ def _split(node: _Node, outside: Outside, graph: Graph) -> None:
             found = list(_relative(unit, one))
             if found:
                 node.edges += [(path, one.tier) for path in found]
-            elif unit.path is None or one.tier <= Tier.CONDITIONAL:
+            elif unit.path is None or (one.tier <= Tier.CONDITIONAL and one.why != IN_A_TABLE):
                 name = "." * one.level + (one.module or ", ".join(one.names))
                 graph.problems.append(Problem(place, f"the relative import of {name!r} leads to no file"))
             continue
@@ -152,8 +153,8 @@ def _split(node: _Node, outside: Outside, graph: Graph) -> None:
             continue
         if reached is not None:
             found = reached
-            node.edges += [(path, one.tier) for path in found if path.suffix in (".py", ".pyw")]
-            graph.modules += [path for path in found if path.suffix in _EXTENSIONS]
+            node.edges += [(path, one.tier) for path in found if str(path).endswith((".py", ".pyw"))]
+            graph.modules += [path for path in found if str(path).endswith(_EXTENSIONS)]
             if found and outside.editable(top, found[0]) and not _is_part_of(unit, found[0]):
                 node.needs.append(Need(top, one.tier, place, one.why))
         elif not outside.standard(one.module):
@@ -165,7 +166,7 @@ def _split(node: _Node, outside: Outside, graph: Graph) -> None:
 def _own_package(path: Path) -> str:
     """Return the top-level package that a file belongs to."""
     folder = path.parent
-    while (folder.parent / "__init__.py").is_file():
+    while disk.is_file(folder.parent / _INIT):
         folder = folder.parent
     return folder.name
 
@@ -220,7 +221,7 @@ def _absolute(unit: Unit, one: Import, top: str, outside: Outside) -> list[Path]
     return None
 
 
-@cache
+@disk.once
 def _is_namespace(file: Path) -> bool:
     """Tell whether an ``__init__`` shares its package with other distributions (pkgutil, pkg_resources)."""
     try:
@@ -248,76 +249,58 @@ def _is_frozen(name: str) -> bool:
     )
 
 
-@cache
+@disk.once
 def _files(root: Path, parts: tuple[str, ...], names: tuple[str, ...], package: Path | None = None) -> tuple[Path, ...]:
     """Return the files that importing ``parts`` below ``root``, and then ``names`` from it, runs."""
-    return tuple(_walk_files(root, parts, names, package))
+    return tuple([_path(path) for path in _walk_files(str(root), parts, names, package)])
 
 
-def _walk_files(root: Path, parts: tuple[str, ...], names: tuple[str, ...], package: Path | None) -> Iterator[Path]:
+_path = disk.once(Path)
+
+
+def _walk_files(root: str, parts: tuple[str, ...], names: tuple[str, ...], package: Path | None) -> Iterator[str]:
     folder = root
-    if package is not None and _exists(package / "__init__.py"):
-        yield package / "__init__.py"
+    if package is not None and _INIT in disk.listing(str(package)):
+        yield f"{package}/{_INIT}"
     for part in parts:
-        if _exists(folder / part / "__init__.py"):
-            folder = folder / part
-            yield folder / "__init__.py"
-        elif (module := _module(folder, part)) is not None:
-            yield module
+        kind, path = _place(folder, part)
+        if kind == "module":
+            yield path
+        if kind in ("module", ""):
             return
-        elif _is_directory(folder / part):
-            folder = folder / part
-        else:
-            return
+        folder = f"{folder}/{part}"
+        if kind == "package":
+            yield path
     for name in names:
-        if name == "*":
-            continue
-        if _exists(folder / name / "__init__.py"):
-            yield folder / name / "__init__.py"
-        elif (module := _module(folder, name)) is not None:
-            yield module
+        kind, path = _place(folder, name)
+        if kind in ("module", "package"):
+            yield path
 
 
-@cache
+@disk.once
 def _kind(root: Path, top: str) -> str | None:
-    if _exists(root / top / "__init__.py"):
-        return "package"
-    if _module(root, top) is not None:
-        return "module"
-    return "directory" if _is_directory(root / top) and _has_python(root / top) else None
+    kind, _ = _place(str(root), top)
+    if kind == "directory":
+        folder = f"{root}/{top}"
+        return kind if any(name.endswith(".py") or is_a != "f" for name, is_a in disk.listing(folder).items()) else None
+    return kind or None
 
 
-def _module(folder: Path, name: str) -> Path | None:
+def _place(folder: str, name: str) -> tuple[str, str]:
+    """Return ``package``, ``module``, ``directory`` or nothing for a name in a directory, and the file that runs."""
+    entries = disk.listing(folder)
+    is_a = entries.get(name, "f")
+    if is_a != "f" and disk.listing(f"{folder}/{name}").get(_INIT) == "f":
+        return "package", f"{folder}/{name}/{_INIT}"
     for suffix in (".py", ".pyw"):
-        if _exists(folder / f"{name}{suffix}"):
-            return folder / f"{name}{suffix}"
-    for entry in _listing(str(folder)):
-        if entry.startswith(f"{name}.") and entry.endswith(_EXTENSIONS):
-            return folder / entry
-    return None
+        if entries.get(name + suffix) == "f":
+            return "module", f"{folder}/{name}{suffix}"
+    for entry in _extensions(folder):
+        if entry.startswith(f"{name}."):
+            return "module", f"{folder}/{entry}"
+    return ("directory", "") if is_a != "f" else ("", "")
 
 
-def _has_python(folder: Path) -> bool:
-    return any(entry.endswith(".py") or _is_directory(folder / entry) for entry in _listing(str(folder)))
-
-
-@cache
-def _listing(folder: str) -> frozenset[str]:
-    try:
-        return frozenset(os.listdir(folder))
-    except (OSError, ValueError):
-        return frozenset()
-
-
-def _exists(path: Path) -> bool:
-    return path.name in _listing(str(path.parent)) and path.is_file()
-
-
-def _is_directory(path: Path) -> bool:
-    return path.name in _listing(str(path.parent)) and path.is_dir()
-
-
-def forget_listings() -> None:
-    """Forget the directories that were read: a long-running caller's next analysis sees the disk anew."""
-    for remembered in (_listing, _kind, _files, _is_namespace):
-        remembered.cache_clear()
+@disk.once
+def _extensions(folder: str) -> tuple[str, ...]:
+    return tuple(sorted(entry for entry in disk.listing(folder) if entry.endswith(_EXTENSIONS)))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
+from poncho.analysis import disk
 from poncho.analysis.assemble import assemble, refuse_unresolved, spec_of
 from poncho.analysis.declared import declared_in
 from poncho.analysis.environment import Environment, find_environment
@@ -17,10 +21,11 @@ from poncho.analysis.functions import as_functions, live_units, local_to, read_f
 from poncho.analysis.known import answer as known_answer
 from poncho.analysis.known import later_module
 from poncho.analysis.live import is_live
-from poncho.analysis.local import Graph, Outside, follow, forget_listings
+from poncho.analysis.local import Graph, Outside, follow
 from poncho.analysis.model import Analysis, Problem, Tier
 from poncho.analysis.naming import Namer
 from poncho.analysis.reading import Reading, read_unit
+from poncho.analysis.remembered import Found, Memory
 from poncho.analysis.shipping import Shipped, ship
 from poncho.analysis.sources import SourceText, Unit, read_sources
 from poncho.analysis.stdlib import standard_modules
@@ -64,35 +69,21 @@ def analyze(
     once for all of them, imports for which no package is known.
     """
     given = _listed(sources)
-    live = [one for one in given if is_live(one)]
-    environment = find_environment(prefix, running=bool(live)).for_python(python)
-    forget_listings()
+    environment = find_environment(prefix, running=any(map(is_live, given))).for_python(python)
+    disk.forget()
     asked = _online(environment, online=online, pin=pin)
     namer = Namer(environment, mapping, asked if online else None)
     reporter(Event("start", "analyze", f"reading {counted(len(given), 'source')}"))
-    texts = [one for one in given if not is_live(one)]
-    units, unread = read_sources(texts, stdin=stdin, paths=environment.paths)
-    if not units and not live:
-        listed = "; ".join(str(problem) for problem in unread)
-        raise AnalysisError(
-            f"nothing to analyse: {listed or 'no source was named'}", hint="name a Python file, a directory or '-'"
-        )
-    readings: dict[int, Reading] = {}
-    if functions := as_functions(function):
-        read_functions(units, functions, environment.version, readings)
-
-    def read(unit: Unit) -> Reading:
-        known = readings.get(id(unit))
-        return known if known is not None else read_unit(unit, environment.version, toplevel=toplevel and unit.entry)
-
     is_local = local_to(environment.holds, namer.editable)
-    walked, own_files = live_units(live, environment.version, is_local, readings, whole=ship_local)
-    graph = follow([*units, *walked], read, _outside(environment, namer), paths=environment.paths)
-    declared, faults = declared_in(units, environment.python)
-    problems = [*unread, *graph.problems, *faults]
+    outside = _outside(environment, namer)
+    options = _Options(toplevel, tuple(as_functions(function)), ship_local, stdin)
+    with _without_collector():
+        found = _find(given, environment, outside, is_local, options)
+    graph = found.graph
+    problems = [*found.unread, *graph.problems, *found.faults]
     for problem in problems:
         reporter(Event("warning", "analyze", str(problem)))
-    assembly = assemble(graph.needs, declared, tuple(extra), namer)
+    assembly = assemble(graph.needs, found.declared, tuple(extra), namer)
     if strict:
         refuse_unresolved(assembly.unresolved)
     if asked is not None and pin != "none":
@@ -100,10 +91,10 @@ def analyze(
 
         assembly.findings = pinned(assembly.findings, asked, pin)
     problems += assembly.doubts
-    local = sorted({*_own(graph, environment), *own_files})
+    local = sorted({*_own(graph, environment), *found.own_files})
     shipped = None
     if ship_local:
-        shipped = _shipped([*units, *walked], graph, own_files, is_local, environment)
+        shipped = _shipped(found.units, graph, found.own_files, is_local, environment)
         assembly.findings += [shipped.finding()] if shipped else []
     analysis = Analysis(
         spec=spec_of(assembly.findings, environment, namer),
@@ -129,6 +120,72 @@ def _online(environment: Environment, *, online: bool, pin: str) -> Online | Non
     from poncho.analysis.online import Online
 
     return Online(Index(), environment.python)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What ``analyze`` was asked for beside the sources."""
+
+    toplevel: bool
+    functions: tuple[str, ...]
+    ship_local: bool
+    stdin: str | None
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Let the garbage collector rest: what is read has no cycles, and it would look at all of it again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _find(
+    given: list[Any],
+    environment: Environment,
+    outside: Outside,
+    is_local: Callable[[str, Path], bool],
+    options: _Options,
+) -> Found:
+    """Read the sources and follow the program's own modules, or take what was found when nothing has changed since."""
+    live = [one for one in given if is_live(one)]
+    texts = [one for one in given if not is_live(one)]
+    memory = None
+    if not live and not options.ship_local:
+        memory = Memory.of(texts, environment, options.toplevel, options.functions)
+    if memory and (known := memory.recall(outside)) is not None:
+        return known
+    units, unread = read_sources(texts, stdin=options.stdin, paths=environment.paths)
+    if not units and not live:
+        listed = "; ".join(str(problem) for problem in unread)
+        raise AnalysisError(
+            f"nothing to analyse: {listed or 'no source was named'}", hint="name a Python file, a directory or '-'"
+        )
+    readings: dict[int, Reading] = {}
+    if options.functions:
+        read_functions(units, options.functions, environment.version, readings)
+
+    def read(unit: Unit) -> Reading:
+        digest = memory.digest(unit.path, unit.text) if memory else ""
+        known = readings.get(id(unit))
+        if known is not None:
+            return known
+        toplevel = options.toplevel and unit.entry
+        scans = memory.scans if memory else None
+        return read_unit(unit, environment.version, toplevel=toplevel, scans=scans, digest=digest)
+
+    walked, own_files = live_units(live, environment.version, is_local, readings, whole=options.ship_local)
+    asked = memory.listening(outside) if memory else outside
+    graph = follow([*units, *walked], read, asked, paths=environment.paths)
+    declared, faults = declared_in(units, environment.python)
+    found = Found(graph, declared, unread, faults, [*units, *walked], list(own_files))
+    if memory:
+        memory.keep(found)
+    return found
 
 
 def _listed(sources: Any) -> list[Any]:

@@ -8,11 +8,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from poncho.analysis.function import imports_of_function
-from poncho.analysis.lexical import scan_text
+from poncho.analysis.lazy import without_lazy
 from poncho.analysis.model import Import, Place, Problem, Scan, Tier
-from poncho.analysis.notebook import NotANotebookError, read_cells
 from poncho.analysis.scan import scan_module
+from poncho.analysis.scans import Scans
+from poncho.analysis.skeleton import skeleton
 from poncho.analysis.sources import Unit
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -31,15 +31,26 @@ class Reading:
     found: bool = True
 
 
-def read_unit(unit: Unit, version: tuple[int, int], *, function: str | None = None, toplevel: bool = False) -> Reading:
+def read_unit(
+    unit: Unit,
+    version: tuple[int, int],
+    *,
+    function: str | None = None,
+    toplevel: bool = False,
+    scans: Scans | None = None,
+    digest: str = "",
+) -> Reading:
     """Return what ``unit`` imports: all of it, what runs at module level (``toplevel``), or what ``function`` uses.
 
-    A text that cannot be parsed is read lexically and named in ``problems``; with ``function`` the whole module level
-    then counts as used. Never raises for bad source.
+    What was named is parsed; of the files of a directory and the modules that are followed the skeleton is, and
+    ``scans`` remembers what the text with that ``digest`` said. A text that cannot be parsed is read lexically and
+    named in ``problems``; with ``function`` the whole module level then counts as used. Never raises for bad source.
     """
     reading = Reading()
     if unit.is_notebook:
         _read_notebook(unit, version, function, reading)
+    elif not unit.named and function is None:
+        _read_reduced(unit, version, scans, digest, reading)
     else:
         text = unit.text
         tree, problem = parse(text)
@@ -56,15 +67,42 @@ def read_unit(unit: Unit, version: tuple[int, int], *, function: str | None = No
 
 
 def parse(text: str) -> tuple[ast.Module | None, tuple[int, str] | None]:
-    """Return the syntax tree of a text, or None with the line and the parser's words."""
+    """Return the syntax tree of a text, or None with the line and the parser's words.
+
+    ``lazy import`` (PEP 810) is read as an import by every interpreter.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(text), None
+            try:
+                return ast.parse(text), None
+            except SyntaxError:
+                if (plain := without_lazy(text)) == text:
+                    raise
+                return ast.parse(plain), None
     except SyntaxError as error:
         return None, (error.lineno or 1, error.msg or "invalid syntax")
     except (ValueError, RecursionError, MemoryError) as error:
         return None, (1, str(error) or "nested too deeply for this interpreter's parser")
+
+
+def _read_reduced(unit: Unit, version: tuple[int, int], scans: Scans | None, digest: str, reading: Reading) -> None:
+    """Read a text by its skeleton, or whole where that is not to be had."""
+    text = unit.text
+    scan = scans.known(digest) if scans else None
+    if scan is None:
+        reduced = skeleton(text)
+        tree = parse(reduced)[0] if reduced is not None else None
+        if tree is None:
+            reduced = None
+            tree, problem = parse(text)
+            if tree is None:
+                _read_text(unit, text, None, problem, version, None, reading)
+                return
+        scan = scan_module(tree, text, version, reduced=reduced)
+        if scans:
+            scans.add(digest, scan)
+    reading.imports = [(one, Place(unit.label, one.line)) for one in scan.imports]
 
 
 def _read_text(
@@ -93,6 +131,8 @@ def _scan(tree: ast.Module, text: str, version: tuple[int, int], function: str |
     scan = scan_module(tree, text, version)
     if function is None:
         return scan
+    from poncho.analysis.function import imports_of_function
+
     used = imports_of_function(tree, function, version)
     reading.found = used is not None
     return replace(scan, imports=tuple(used)) if used is not None else scan
@@ -105,6 +145,8 @@ def _called(one: Import) -> Import:
 
 
 def _take_lexical(unit: Unit, text: str, function: str | None, reading: Reading, cell: int | None) -> None:
+    from poncho.analysis.lexical import scan_text
+
     scan = scan_text(text)
     reading.functions += scan.functions
     taken: Sequence[Import] = scan.imports
@@ -118,6 +160,8 @@ def _take_lexical(unit: Unit, text: str, function: str | None, reading: Reading,
 
 def _read_notebook(unit: Unit, version: tuple[int, int], function: str | None, reading: Reading) -> None:
     """Read the cells one by one, so that a broken one spoils no other, and join their trees for what crosses cells."""
+    from poncho.analysis.notebook import NotANotebookError, read_cells
+
     try:
         cells = read_cells(unit.text)
     except NotANotebookError as error:

@@ -6,22 +6,20 @@ Only statements are walked; expressions are looked at where the text says that s
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from poncho.analysis.conditions import is_main, is_type_checking, truth
+from poncho.analysis.hints import address_hints, call_hints, is_plotting, may_hint, text_hints
+from poncho.analysis.lazy import has_tables, literal_code, loaded_modules, mentions_lazy, table_imports
 from poncho.analysis.model import ELSEWHERE, Import, Scan, Tier
-from poncho.analysis.traps import CALLS, SCHEMES
 
-_EXPRESSIONS = re.compile(
-    r"import_module|__import__|importorskip|find_spec|" + "|".join(map(re.escape, (*SCHEMES, *CALLS)))
-)
 _IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 _LEAVES = frozenset({"exit", "_exit", "quit", "abort", "skip", "fail"})
 _DYNAMIC = {
     "import_module": Tier.CONDITIONAL,
     "__import__": Tier.CONDITIONAL,
+    "run_module": Tier.CONDITIONAL,
     "importorskip": Tier.OPTIONAL,
     "find_spec": Tier.OPTIONAL,
 }
@@ -46,10 +44,27 @@ class Context:
         return replace(self, tier=tier, why=why) if tier > self.tier else self
 
 
-def scan_module(tree: ast.Module, text: str, version: tuple[int, int]) -> Scan:
-    """Return what a module says, for programs that run on Python ``version``."""
-    statements = Walker(version, expressions=bool(_EXPRESSIONS.search(text)))
-    return Scan(tuple(statements.walk(tree.body, Context())), tuple(function_names(tree)))
+def scan_module(tree: ast.Module, text: str, version: tuple[int, int], *, reduced: str | None = None) -> Scan:
+    """Return what a module says, for programs that run on Python ``version``.
+
+    ``text`` is the module's. ``reduced`` is its skeleton, if it is this that ``tree`` comes from; the names of its
+    functions are left out then.
+    """
+    read = text if reduced is None else reduced
+    counts = _may_count(read) or (reduced is not None and "_.use(" in reduced)
+    walker = Walker(version, expressions=counts, loader="lazy_loader" in text, plots=is_plotting(text))
+    found = [*walker.walk(tree.body, Context()), *text_hints(text)]
+    if reduced is not None:
+        return Scan(tuple(found))
+    if has_tables(text):
+        found += table_imports(tree)
+    return Scan(tuple(found), tuple(function_names(tree)))
+
+
+def _may_count(text: str) -> bool:
+    """Tell, quickly, whether any expression of a text can count."""
+    words = (*_DYNAMIC, "exec(", "eval(")
+    return any(word in text for word in words) or may_hint(text) or mentions_lazy(text)
 
 
 def function_names(tree: ast.Module) -> Iterator[str]:
@@ -80,9 +95,11 @@ def blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
 class Walker:
     """Walks statements without recursion, so that no nesting is too deep for it."""
 
-    def __init__(self, version: tuple[int, int], *, expressions: bool) -> None:
+    def __init__(self, version: tuple[int, int], *, expressions: bool, loader: bool = True, plots: bool = True) -> None:
         self.version = version
         self._expressions = expressions
+        self._loader = loader
+        self._plots = plots
 
     def walk(self, body: Sequence[ast.stmt], context: Context) -> Iterator[Import]:
         """Yield the imports in ``body``, in the order of the text."""
@@ -155,20 +172,21 @@ class Walker:
             node = todo.pop()
             todo.extend(ast.iter_child_nodes(node))
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "://" in node.value:
-                for scheme, module in SCHEMES.items():
-                    if node.value.startswith(scheme):
-                        yield _event(here.at_least(Tier.HINT, f"a {scheme} address"), module, node.lineno)
+                for module, why in address_hints(node.value):
+                    yield _event(here.at_least(Tier.HINT, why), module, node.lineno)
             elif isinstance(node, ast.Call):
-                yield from _call(node, here)
+                yield from _call(node, here, self._plots)
+                for module, level in loaded_modules(node, self._loader):
+                    put_off = here.at_least(Tier.CONDITIONAL, "by a lazy loader")
+                    yield _event(put_off, module, node.lineno, level=level)
+                if code := literal_code(node):
+                    yield from self.walk(code, here.at_least(Tier.CONDITIONAL, "in a literal exec"))
 
 
-def _call(node: ast.Call, here: Context) -> Iterator[Import]:
-    function = node.func
-    name = (
-        function.id if isinstance(function, ast.Name) else function.attr if isinstance(function, ast.Attribute) else ""
-    )
-    if name in CALLS and isinstance(function, ast.Attribute):
-        yield _event(here.at_least(Tier.HINT, f"a call of {name}"), CALLS[name], node.lineno)
+def _call(node: ast.Call, here: Context, plots: bool) -> Iterator[Import]:
+    for hint, why in call_hints(node, plots=plots):
+        yield _event(here.at_least(Tier.HINT, why), hint, node.lineno)
+    name = getattr(node.func, "id", getattr(node.func, "attr", ""))
     if (
         name in _DYNAMIC
         and node.args

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import os
 import re
+import stat
 import sys
 import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from poncho.analysis import disk
 from poncho.analysis.model import Place, Problem, Tier
 from poncho.errors import AnalysisError
 
@@ -44,7 +46,8 @@ class Unit:
     ``roots`` are the directories in which its absolute imports find the program's own modules, ``near`` further ones
     that are asked only after the environment; ``cap`` is the surest tier that its imports can have; ``fragment``
     marks text that may be cut out of a file. ``inside`` marks a package's module that was not named itself, ``inner``
-    one of them that importing or running the package does not run by itself.
+    one of them that importing or running the package does not run by itself; ``named`` tells a source that was asked
+    for itself from the files of a directory and the modules that are followed.
     """
 
     label: str
@@ -57,6 +60,7 @@ class Unit:
     fragment: bool = False
     inside: bool = False
     inner: bool = False
+    named: bool = True
 
     @property
     def is_notebook(self) -> bool:
@@ -91,7 +95,7 @@ def _standard_input() -> str:
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:
         return sys.stdin.read() if sys.stdin else ""
-    return decode(stream.read(), "<stdin>")
+    return decode(stream.read())
 
 
 def _from_path(path: Path, paths: tuple[Path, ...], problems: list[Problem]) -> Iterator[Unit]:
@@ -126,24 +130,27 @@ def _files_below(top: Path) -> Iterator[tuple[Path, Tier]]:
     """Yield the ``.py`` files and notebooks below a directory, sorted, and the tier that their place allows."""
     if not os.access(top, os.R_OK | os.X_OK):
         raise AnalysisError(f"cannot read {top}: Permission denied", context={"file": str(top)})
-    for directory, folders, files in os.walk(top):
+    for directory, folders, files in disk.walk(str(top)):
         here = Path(directory)
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and (name not in _SKIPPED or (here / name / "__init__.py").exists())
-            and not name.endswith((".egg-info", ".dist-info"))
-            and not (here / name / "pyvenv.cfg").exists()
-            and not (here / name / "conda-meta").exists()
-        )
+        folders[:] = [name for name in folders if _is_source(name, os.path.join(directory, name))]
         inside = here.relative_to(top).parts
-        for name in sorted(files):
+        for name in files:
             if name.endswith((".py", ".pyw", ".ipynb")) and not name.startswith("."):
                 # A plug-in for pytest that is one file is the program itself.
                 named = _ASIDE_FILE.fullmatch(name) and (inside or not name.startswith("pytest_"))
                 aside = bool(named or _ASIDE_FOLDERS.intersection(inside))
                 yield here / name, Tier.OPTIONAL if aside else Tier.REQUIRED
+
+
+def _is_source(name: str, folder: str) -> bool:
+    """Tell whether a directory may hold the program's own code: no environment, no build, nothing hidden."""
+    return (
+        not name.startswith(".")
+        and not name.endswith((".egg-info", ".dist-info"))
+        and (name not in _SKIPPED or disk.has(folder, "__init__.py"))
+        and not disk.has(folder, "pyvenv.cfg")
+        and not disk.has(folder, "conda-meta")
+    )
 
 
 def unit_of_file(
@@ -153,19 +160,26 @@ def unit_of_file(
     text = read_text(path)
     absolute = Path(os.path.abspath(path))
     folder = absolute.parent
-    package_root = folder
-    while (package_root / "__init__.py").is_file() and package_root.parent != package_root:
+    roots, near = _roots(str(folder), None if top is None else str(top), paths)
+    unit = Unit(str(path), text, absolute, roots, near, cap, entry, named=entry and top is None)
+    inside = bool(near) and (top is not None or not entry)
+    inner = inside and top is not None and not (folder.parent == roots[0] and path.stem in _FIRST)
+    return replace(unit, inside=inside, inner=inner) if inside else unit
+
+
+@disk.once
+def _roots(folder: str, top: str | None, paths: tuple[Path, ...]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Return the roots and the near directories of the files in a directory; the package's root is the first."""
+    package_root = Path(folder)
+    while disk.is_file(package_root / "__init__.py") and package_root.parent != package_root:
         package_root = package_root.parent
     roots = [package_root]
     if top is not None:
         base = Path(os.path.abspath(top))
-        if not (base / "__init__.py").is_file():
+        if not disk.is_file(base / "__init__.py"):
             roots += [base, base / "src"]
-    near = (folder,) if package_root != folder else ()
-    inside = bool(near) and (top is not None or not entry)
-    inner = inside and top is not None and not (folder.parent == package_root and path.stem in _FIRST)
-    unit = Unit(str(path), text, absolute, tuple(dict.fromkeys((*roots, *paths))), near, cap, entry)
-    return replace(unit, inside=inside, inner=inner)
+    near = (Path(folder),) if str(package_root) != folder else ()
+    return tuple(dict.fromkeys((*roots, *paths))), near
 
 
 class UnreadableError(Exception):
@@ -176,19 +190,32 @@ class UnreadableError(Exception):
         self.damaged = damaged
 
 
-def read_text(path: Path) -> str:
+def read_text(path: str | os.PathLike[str]) -> str:
     """Return a source file's text as Python decodes it (PEP 263, a wrong cookie forgiven). Raises UnreadableError."""
+    return decode(read_bytes(path))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Return what is in a regular file, at most 64 MiB and a byte. Raises UnreadableError."""
     try:
-        if not path.is_file() and path.exists():
-            raise UnreadableError("it is no regular file", damaged=False)
-        with path.open("rb") as stream:
-            data = stream.read(_MOST_BYTES + 1)
+        # O_NONBLOCK: opening a pipe nobody writes to must not wait for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableError("it is no regular file", damaged=False)
+            data = os.read(descriptor, min(status.st_size, _MOST_BYTES) + 1)
+            if len(data) < status.st_size <= _MOST_BYTES:
+                with os.fdopen(os.dup(descriptor), "rb") as stream:
+                    data += stream.read(_MOST_BYTES)
+            return data
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise UnreadableError(error.strerror or str(error), damaged=False) from error
-    return decode(data, str(path))
 
 
-def decode(data: bytes, name: str) -> str:
+def decode(data: bytes) -> str:
     """Return the text of Python source. Raises UnreadableError for what is binary or larger than 64 MiB."""
     if len(data) > _MOST_BYTES:
         raise UnreadableError("larger than 64 MiB: this is no source", damaged=True)
@@ -196,7 +223,9 @@ def decode(data: bytes, name: str) -> str:
     if b"\0" in head and head[:2] not in (b"\xff\xfe", b"\xfe\xff"):
         raise UnreadableError("binary data, not Python source", damaged=True)
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        # A cookie counts on the first two lines only, which hardly ever have one.
+        cookie = b"coding" in head and b"coding" in b"".join(head.split(b"\n", 2)[:2])
+        encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0] if cookie else "utf-8"
         text = data.decode(encoding)
     except (SyntaxError, LookupError, UnicodeDecodeError, ValueError):
         try:
@@ -211,4 +240,8 @@ def decode(data: bytes, name: str) -> str:
 
 def clean(text: str) -> str:
     """Return text with plain line ends, without a byte order mark and NULs, which no parser takes."""
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\0", " ")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\0" in text:
+        text = text.replace("\0", " ")
+    return text.removeprefix("\ufeff")

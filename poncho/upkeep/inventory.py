@@ -212,6 +212,7 @@ BUCKETS: Mapping[str, Bucket] = {
         Bucket("looks", "what files of environments were found to hold", True, _fanned_files),
         Bucket("bytecode", "compiled Python files", True, _fanned_files),
         Bucket("solve", "solutions, and what they depend on", True, _fanned_files),
+        Bucket("analysis", "what programs import, by the content of their files", True, _fanned_files),
         Bucket("data", "git and http data, unpacked", False, _data),
         Bucket("conda", "conda packages and channel indexes", False, _conda),
         Bucket("pip", "wheels and package index pages", False, _pip),

@@ -241,6 +241,7 @@ _CHECKS: dict[str, Callable[[Item], str | None]] = {
     "looks": _framed,
     "bytecode": _framed,
     "solve": _answer,
+    "analysis": _answer,
     "data": _data,
     "conda": _conda,
     "pip": _wheel,

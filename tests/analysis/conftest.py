@@ -44,7 +44,8 @@ def build_editable(directory, config_settings=None, metadata_directory=None):
 
 
 @pytest.fixture(autouse=True)
-def _no_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_leaks(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("PONCHO_CACHE_DIR", str(tmp_path_factory.mktemp("cache") / "poncho"))
     for name in ("PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONUSERBASE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHONNOUSERSITE", "1")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from poncho.analysis import Analysis, Tier, analyze, find_environment
+from poncho.analysis import Analysis, Tier, analyze, find_environment, known
 from poncho.analysis.conda import public_host, short_channel
 from poncho.analysis.editable import canonical
 from poncho.errors import AnalysisError
@@ -557,3 +557,9 @@ class TestWhichEnvironment:
                 f"home = {base}/bin\ninclude-system-site-packages = {system}\nversion = {version}\n"
             )
             assert analyze("import six\n", prefix=env.prefix).spec.pip == (expected,)
+
+
+def test_the_tables_of_names_are_sorted() -> None:
+    for table in sorted(Path(known.__file__).with_name("data").glob("*.tsv")):
+        keys = [line.partition("\t")[0] for line in table.read_text("utf-8").splitlines()]
+        assert keys == sorted(set(keys)), table.name

@@ -68,3 +68,16 @@ def test_the_benchmark_of_packing_prints_every_comparison(tmp_path: Path) -> Non
     assert all(row["size"] > 1_000_000 and row["ratio"] > 0 for row in section["rows"])
     assert "byte-identical to one without: yes" in run.stdout
     assert not [path.name for path in tmp_path.iterdir() if path.is_dir()]
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_analysing_prints_every_comparison(tmp_path: Path) -> None:
+    times = tmp_path / "times.json"
+    argv = [sys.executable, str(CHECKOUT / "benchmarks" / "analyze_speed.py"), "--small", "--json", str(times)]
+    env = environment({"TMPDIR": tmp_path, "PONCHO_CACHE_DIR": None})
+    run = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
+    rows = json.loads(times.read_text())["rows"]
+    assert len(rows) == 5
+    assert all(row["wall"] and row["work"][0] > 0 for row in rows)
+    assert "ours, again" in run.stdout

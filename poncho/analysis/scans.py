@@ -1,0 +1,70 @@
+"""What texts said when they were read before, by their digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from poncho.analysis.model import Import, Scan, Tier
+from poncho.store.answers import Answers
+
+_TIERS = tuple(Tier)
+
+
+class Scans:
+    """The remembered scans of one set of sources; those that this analysis used are what ``save`` writes.
+
+    They are one answer of the cache: digest → a list of imports, each the list of an Import's fields.
+    """
+
+    def __init__(self, answers: Answers, key: str) -> None:
+        self._answers = answers
+        self._key = key
+        self._rows: dict[str, Any] | None = None
+        self._used: dict[str, Any] = {}
+        self._changed = False
+
+    def known(self, digest: str) -> Scan | None:
+        """Return what the text with a digest said, if that is known."""
+        if self._rows is None:
+            loaded = self._answers.get(self._key)
+            self._rows = loaded if isinstance(loaded, dict) else {}
+        rows = self._rows.get(digest)
+        if rows is None:
+            return None
+        try:
+            scan = Scan(tuple([_import(row) for row in rows]))
+        except (TypeError, ValueError, IndexError):
+            return None
+        self._used[digest] = rows
+        return scan
+
+    def add(self, digest: str, scan: Scan) -> None:
+        """Remember what a text said."""
+        self._used[digest] = [_row(one) for one in scan.imports]
+        self._changed = True
+
+    def save(self) -> None:
+        """Write what this analysis used, if anything of it is new."""
+        if self._changed:
+            self._answers.put(self._key, self._used)
+
+
+def digest_of(text: str) -> str:
+    """Return the digest by which a text is known."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _row(one: Import) -> list[Any]:
+    return [
+        one.module, one.names, one.level, int(one.tier), one.line, one.why, one.attempt,
+        int(one.fallback), int(one.main), one.binds, one.scope,
+    ]  # fmt: skip
+
+
+def _import(row: Sequence[Any]) -> Import:
+    module, names, level, tier, line, why, attempt, fallback, main, binds, scope = row
+    return Import(
+        module, tuple(names), level, _TIERS[tier], line, why, attempt, bool(fallback), bool(main), tuple(binds), scope
+    )

@@ -1,0 +1,148 @@
+"""Reduce a module to its skeleton: its imports and the headers of the blocks they stand in, on the lines they had.
+
+Parsing is what costs in an analysis, and most of a module says nothing about imports. The skeleton of a file is a
+twentieth of it and parses to the same imports under the same conditions; whatever the reduction is not sure of, it
+gives up, and the whole file is parsed. What it passes over is not checked: a syntax error outside of what it keeps
+does not show.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+
+from poncho.analysis.headers import Headers, indent_of, plain
+from poncho.analysis.hints import may_hint
+from poncho.analysis.lazy import has_tables, mentions_lazy
+from poncho.analysis.quotes import NotSureError, Quoted, code_of
+from poncho.analysis.standins import stand_ins
+
+_LONGEST_STATEMENT = 100_000
+_LONGEST_LINE = 4_000
+# What is on the line before the word, where it is no statement of its own.
+_AFTER_OTHERS = re.compile(r"[;:][ \t]*(?:from\b[^#]*)?$")
+
+
+def skeleton(text: str) -> str | None:
+    """Return what of ``text`` says something about imports, each line where it was; None where only parsing will do."""
+    if mentions_lazy(text):
+        return None
+    if "import" not in text and "find_spec" not in text and "run_module" not in text and not may_hint(text):
+        return ""
+    if "\f" in text:
+        text = text.replace("\f", "")  # it counts for no indentation
+    try:
+        return _reduce("\n" + text)
+    except NotSureError:
+        return None
+
+
+def _reduce(text: str) -> str:
+    quoted = Quoted(text)
+    imports = _Imports(quoted)
+    kept = dict(imports.statements())
+    if imports.dynamic and has_tables(text):
+        raise NotSureError
+    lines = set(kept)
+    dynamic = imports.dynamic or "find_spec" in text or "run_module" in text
+    for start, statement in stand_ins(quoted, dynamic=dynamic, code=imports.elsewhere):
+        if start in lines:
+            raise NotSureError
+        kept[start] = f"{kept[start]}; {statement.lstrip()}" if start in kept else statement
+    headers = Headers(quoted)
+    for start, statement in kept.items():
+        if statement[0] in " \t":
+            headers.enclose(start, indent_of(statement))
+    return _emit(text, kept, headers)
+
+
+class _Imports:
+    """The places of the word ``import``: statements, ``dynamic`` names such as import_module, and ``elsewhere``."""
+
+    def __init__(self, quoted: Quoted) -> None:
+        self._quoted = quoted
+        self.dynamic = False
+        self.elsewhere = False
+
+    def statements(self) -> Iterator[tuple[int, str]]:
+        """Yield the statements that import, each with the start of its line."""
+        text, holds = self._quoted.text, self._quoted.holds
+        position = text.find("import")
+        while position >= 0:
+            start = text.rfind("\n", 0, position) + 1
+            if position - start > _LONGEST_LINE:
+                # No one writes a statement there; and looking at such a line for each word in it takes for ever.
+                self.elsewhere = True
+                position = text.find("import", position + 6)
+                continue
+            before = text[start:position].lstrip(" \t")
+            after = text[position + 6 : position + 7]
+            statement, end = None, position + 6
+            if after in "_o" and not self.dynamic:
+                self.dynamic = text.startswith(("_module", "orskip", "__"), position + 6)
+            if holds(position):
+                self.elsewhere = True
+            elif not before:
+                if text[start - 2 : start - 1] == "\\":
+                    raise NotSureError
+                if after in " \t\\":
+                    statement, end = _statement(text, start)
+            elif before.startswith("from") and before[4:5] in " \t.":
+                statement, end = _statement(text, start)
+            else:
+                self.elsewhere = True
+                code = code_of(before) if ";" in before or ":" in before else None
+                if code is not None and _AFTER_OTHERS.search(code):
+                    raise NotSureError
+            if statement is not None:
+                yield start, statement
+            position = text.find("import", end)
+
+
+def _statement(text: str, start: int) -> tuple[str, int]:
+    """Return the whole import statement that begins with a line, without its comments, and where it ends."""
+    end = text.find("\n", start)
+    end = len(text) if end < 0 else end
+    statement = text[start:end].partition("#")[0]
+    while statement.count("(") > statement.count(")") or statement.endswith("\\"):
+        if end >= len(text) or end - start > _LONGEST_STATEMENT:
+            raise NotSureError
+        following = text.find("\n", end + 1)
+        following = len(text) if following < 0 else following
+        statement += "\n" + text[end + 1 : following].partition("#")[0]
+        end = following
+    return statement, end
+
+
+def _emit(text: str, kept: dict[int, str], headers: Headers) -> str:
+    """Return the statements and headers as a text, with the bodies of handlers whole and ``pass`` in empty blocks."""
+    bodies = sorted(header.body for header in headers.needed.values() if header.body)
+    firsts = [first for first, _ in bodies]
+
+    def in_handler(position: int) -> bool:
+        index = bisect_right(firsts, position) - 1
+        return index >= 0 and bodies[index][0] < position < bodies[index][1]
+
+    pieces = [(start, statement, -1) for start, statement in kept.items() if not in_handler(start)]
+    for start, header in headers.needed.items():
+        if header.body and not in_handler(start):
+            pieces.append((start, text[start : header.body[1]], -1))
+        elif not header.body and not in_handler(start):
+            pieces.append((start, plain(header), header.indent))
+    pieces.sort()
+    lines: list[str] = []
+    line, position = 0, 1
+    for number, (start, piece, indent) in enumerate(pieces):
+        line += text.count("\n", position, start)
+        position = start
+        if indent >= 0:
+            follows = pieces[number + 1][1] if number + 1 < len(pieces) else ""
+            if indent_of(follows) <= indent:
+                piece += " pass"
+        missing = line - len(lines)
+        if missing < 0:
+            raise NotSureError
+        lines += [""] * missing
+        lines += piece.split("\n")
+    return "\n".join(lines)
