@@ -6,7 +6,10 @@ from __future__ import annotations
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun in the right form: ``1 package``, ``2 packages``, ``1 repository``."""
     if number != 1:
-        noun = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
+        if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+            noun = f"{noun[:-1]}ies"
+        else:
+            noun = f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{number} {noun}"
 
 

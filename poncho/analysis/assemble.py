@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from poncho.analysis.choose import DEFAULT, Choice, Facts
 from poncho.analysis.companions import brought_by
 from poncho.analysis.declared import Declared
 from poncho.analysis.editable import canonical
 from poncho.analysis.environment import Environment
-from poncho.analysis.model import ELSEWHERE, Finding, Need, Place, Problem, Tier, Unresolved
+from poncho.analysis.model import ASIDE, ELSEWHERE, Finding, Need, Place, Problem, Reason, Tier, Unresolved
 from poncho.analysis.naming import Named, Namer, Unknown
 from poncho.analysis.traps import DEVELOPMENT, FOREIGN
 from poncho.errors import AnalysisError
@@ -28,7 +29,8 @@ class _Gathered:
     places: set[Place] = field(default_factory=set)
     idle: bool = True
     firm: set[str] = field(default_factory=set)
-    asked: bool = False
+    asked: str = ""
+    reasons: set[Reason] = field(default_factory=set)
     comes_with: tuple[str, ...] = ()
 
 
@@ -42,13 +44,19 @@ class Assembly:
     doubts: list[Problem] = field(default_factory=list)
 
 
-def assemble(needs: Sequence[Need], declared: Sequence[Declared], extra: Sequence[str], namer: Namer) -> Assembly:
+def assemble(
+    needs: Sequence[Need],
+    declared: Sequence[Declared],
+    extra: Sequence[str],
+    namer: Namer,
+    choice: Choice = DEFAULT,
+) -> Assembly:
     """Name every need and gather the needs by distribution.
 
     In the spec are the required and conditional ones, and of the optional ones and the hints those that are
-    installed: there the program uses them. An ``except ImportError`` branch is left out where what it replaces is a
-    standard or local module. What the tables disagree on goes to ``doubts``. Raises AnalysisError for an extra package
-    that is none.
+    installed: there the program uses them; ``choice`` says otherwise. An ``except ImportError`` branch is left out where
+    what it replaces is a standard or local module. What the tables disagree on goes to ``doubts``. Raises AnalysisError
+    for an extra package that is none.
     """
     answers: dict[str, Named | Unknown] = {name: namer.name(name) for name in sorted({need.name for need in needs})}
     answered = {answer.imported.partition(".")[0] for answer in answers.values() if isinstance(answer, Named)}
@@ -63,18 +71,19 @@ def assemble(needs: Sequence[Need], declared: Sequence[Declared], extra: Sequenc
         elif answer.requirement:
             tier = max(need.tier, Tier.OPTIONAL) if idle or _is_aside(answer, need) else need.tier
             entry = _gather(gathered, answer, tier, need.place, idle=idle)
+            entry.reasons.add(Reason(need.place, need.name, tier, need.why))
             if need.firm and tier is Tier.CONDITIONAL:
                 entry.firm.add(need.place.file)
     for one in declared:
-        named = namer.declared(one.requirement, "declared in the script (PEP 723)")
-        _gather(gathered, named, Tier.REQUIRED, one.place).asked = True
+        named = namer.declared(one.requirement, one.evidence)
+        _gather(gathered, named, Tier.REQUIRED, one.place).asked = one.evidence
     for text in extra:
-        _gather(gathered, namer.extra(text), Tier.REQUIRED, None).asked = True
+        _gather(gathered, namer.extra(text), Tier.REQUIRED, None).asked = "asked for outright"
     _leave_parts_out(gathered)
     result = Assembly()
     for key in sorted(gathered):
         entry = gathered[key]
-        finding = _finding(entry)
+        finding = _finding(entry, choice)
         result.findings.append(finding)
         if entry.named.rivals and finding.included:
             result.doubts.append(_doubt(finding, entry.named))
@@ -83,7 +92,8 @@ def assemble(needs: Sequence[Need], declared: Sequence[Declared], extra: Sequenc
     for name in sorted(lost):
         pairs = lost[name]
         places = tuple(sorted({need.place for need, _ in pairs}))
-        result.unresolved.append(Unresolved(name, min(need.tier for need, _ in pairs), places, pairs[0][1].advice))
+        reasons = tuple(sorted({Reason(need.place, need.name, need.tier, need.why) for need, _ in pairs}, key=_order))
+        result.unresolved.append(Unresolved(name, reasons[0].tier, places, pairs[0][1].advice, reasons))
     return result
 
 
@@ -169,11 +179,21 @@ def _says_more(one: Named, other: Named) -> bool:
     return (one.installed, len(one.requirement)) > (other.installed, len(other.requirement))
 
 
-def _finding(entry: _Gathered) -> Finding:
+def _finding(entry: _Gathered, choice: Choice) -> Finding:
     named = entry.named
-    used_here = named.installed and entry.tier in (Tier.OPTIONAL, Tier.HINT)
-    used_here = used_here and not (entry.idle or entry.comes_with)
-    included = entry.tier <= Tier.CONDITIONAL or used_here
+    reasons = tuple(sorted(entry.reasons, key=_order))
+    whys = [one.why for one in reasons if one.tier is entry.tier]
+    facts = Facts(
+        name=named.name,
+        imports=frozenset(entry.imports) | {one.imported for one in reasons},
+        tier=entry.tier,
+        why=next((why for why in whys if why != ASIDE), ASIDE if whys else _widely(entry)),
+        installed=named.installed,
+        idle=entry.idle,
+        asked=entry.asked,
+        comes_with=entry.comes_with,
+    )
+    included, because = choice.decide(facts)
     return Finding(
         name=named.name,
         requirement=named.requirement,
@@ -188,12 +208,23 @@ def _finding(entry: _Gathered) -> Finding:
         included=included,
         rivals=named.rivals,
         comes_with=entry.comes_with,
+        reasons=reasons,
+        because=because,
     )
 
 
-def refuse_unresolved(unresolved: Sequence[Unresolved]) -> None:
+def _widely(entry: _Gathered) -> str:
+    """Say why what no single place requires is required."""
+    return f"imported outright by {len(entry.firm)} modules of the package" if len(entry.firm) >= _WIDELY else ""
+
+
+def _order(reason: Reason) -> tuple[int, str, int, int, str]:
+    return reason.tier, reason.place.file, reason.place.cell or 0, reason.place.line, reason.imported
+
+
+def refuse_unresolved(unresolved: Sequence[Unresolved], choice: Choice = DEFAULT) -> None:
     """Raise one AnalysisError that lists every needed import without a name; optional ones may stay nameless."""
-    needed = [one for one in unresolved if one.tier <= Tier.CONDITIONAL]
+    needed = [one for one in unresolved if choice.needs(one.name, one.tier)]
     if not needed:
         return
     listed = ", ".join(f"{one.name} ({one.places[0]})" for one in needed)

@@ -11,10 +11,11 @@ from poncho.errors import SpecError
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One declared requirement (PEP 508) and where it stands."""
+    """One declared requirement (PEP 508), where it stands, and in what."""
 
     requirement: str
     place: Place
+    evidence: str = "declared in the script (PEP 723)"
 
 
 def declared_in(units: list[Unit], python: str) -> tuple[list[Declared], list[Problem]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from poncho.analysis import disk
 from poncho.analysis.lazy import IN_A_TABLE
-from poncho.analysis.model import ELSEWHERE, Import, Need, Place, Problem, Tier, Unresolved
+from poncho.analysis.model import ASIDE, ELSEWHERE, Import, Need, Place, Problem, Tier, Unresolved
 from poncho.analysis.reading import Reading
 from poncho.analysis.sources import Unit, UnreadableError, unit_of_file
 
@@ -95,6 +95,8 @@ def follow(
 def _weighed(need: Need, node: _Node, imported: bool) -> Need:
     """Return a need with the tier that its module allows; ``imported``: another module imports that one outright."""
     tier, why = max(need.tier, node.tier), need.why
+    if node.unit.cap >= Tier.OPTIONAL and node.tier >= Tier.OPTIONAL:
+        return replace(need, tier=tier, why=ASIDE)
     if node.unit.inside and need.why == "under if":
         # A switch in a library's module: of those in the benchmark's corpus, none was ever declared as required.
         tier, why = max(tier, Tier.OPTIONAL), "under if, in a package's module"
@@ -141,7 +143,7 @@ def _split(node: _Node, outside: Outside, graph: Graph) -> None:
             found = list(_relative(unit, one))
             if found:
                 node.edges += [(path, one.tier) for path in found]
-            elif unit.path is None or (one.tier <= Tier.CONDITIONAL and one.why != IN_A_TABLE):
+            elif unit.path is None or (max(one.tier, unit.cap) <= Tier.CONDITIONAL and one.why != IN_A_TABLE):
                 name = "." * one.level + (one.module or ", ".join(one.names))
                 graph.problems.append(Problem(place, f"the relative import of {name!r} leads to no file"))
             continue

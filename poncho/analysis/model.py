@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poncho.spec.model import Spec
 
+if TYPE_CHECKING:
+    from poncho.analysis.compare import Comparison
+    from poncho.analysis.seen import RunView
+
 # Why an import that only another version of Python or another system runs is not needed here.
 ELSEWHERE = "only for other versions or systems"
+# Why an import of a project's tests, docs, examples or tools is not one of the program.
+ASIDE = "only in files beside the program: tests, docs, examples, tools"
+# Why a function's import is an optional feature's: without it, the program says so and goes no further.
+GUARDED = "inside a function that says so where it is missing"
+# Why an import counts that no text shows.
+SEEN = "seen in a run"
 
 
 class Tier(IntEnum):
@@ -100,6 +110,20 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """One place that asks for a distribution: the import as it stands there, how sure that one is, and why."""
+
+    place: Place
+    imported: str
+    tier: Tier
+    why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the reason as JSON values."""
+        return {"place": str(self.place), "import": self.imported, "tier": self.tier.label, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True)
 class Unresolved:
     """An import that no distribution is known for."""
 
@@ -107,6 +131,17 @@ class Unresolved:
     tier: Tier
     places: tuple[Place, ...]
     advice: str = ""
+    reasons: tuple[Reason, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "import": self.name,
+            "tier": self.tier.label,
+            "places": [str(place) for place in self.places],
+            "reasons": [reason.to_json() for reason in self.reasons],
+            "advice": self.advice,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +151,9 @@ class Finding:
     ``requirement`` is what the spec says (a conda match spec if ``manager`` is ``conda``, else PEP 508). ``evidence``
     says how the import was given this name, ``version_evidence`` where the version comes from. ``included`` tells
     whether it is in the spec. ``rivals`` are other distributions that the public tables name for the import;
-    ``comes_with`` those of the spec that bring this one along, so that it need not be named.
+    ``comes_with`` those of the spec that bring this one along, so that it need not be named. ``reasons`` are all
+    places with the tier of each, ``because`` says in plain words why it is in the spec or not. ``seen`` tells whether
+    a recorded run loaded it; None without one.
     """
 
     name: str
@@ -132,6 +169,9 @@ class Finding:
     included: bool
     rivals: tuple[str, ...] = ()
     comes_with: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    because: str = ""
+    seen: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding as JSON values."""
@@ -149,6 +189,9 @@ class Finding:
             "included": self.included,
             "rivals": list(self.rivals),
             "comes_with": list(self.comes_with),
+            "reasons": [reason.to_json() for reason in self.reasons],
+            "because": self.because,
+            "seen_in_run": self.seen,
         }
 
 
@@ -159,6 +202,8 @@ class Analysis:
     ``local_modules`` are the program's own files that were followed: they are not in the spec and must travel with
     the program, unless their names are in ``shipped``: then they are, as a wheel. ``editable`` maps distributions that are
     installed from a local directory to that directory. ``environment`` is the prefix whose versions were taken.
+    ``projects`` compares what each project among the sources declares with what it imports, ``run`` what the code names
+    with what a recorded run loaded.
     """
 
     spec: Spec
@@ -169,6 +214,8 @@ class Analysis:
     editable: tuple[tuple[str, Path], ...]
     environment: Path
     shipped: tuple[str, ...] = ()
+    projects: tuple[Comparison, ...] = ()
+    run: RunView | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the spec's JSON form, as ``poncho_package_analyze`` writes it.
@@ -193,14 +240,13 @@ class Analysis:
             "spec": self.document(),
             "findings": [finding.to_json() for finding in self.findings],
             "problems": [str(problem) for problem in self.problems],
-            "unresolved": [
-                {"import": one.name, "tier": one.tier.label, "places": [str(place) for place in one.places]}
-                for one in self.unresolved
-            ],
+            "unresolved": [one.to_json() for one in self.unresolved],
             "shipped": list(self.shipped),
             "local_modules": [str(path) for path in self.local_modules],
             "editable": {name: str(path) for name, path in self.editable},
             "environment": str(self.environment),
+            "projects": [one.to_json() for one in self.projects],
+            "run": self.run.to_json() if self.run else None,
         }
 
 

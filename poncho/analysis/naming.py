@@ -9,7 +9,7 @@ of them knows is not guessed, and what they disagree on is reported (``Named.riv
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from poncho.errors import AnalysisError
 
 if TYPE_CHECKING:
     from poncho.analysis.online import Online
+    from poncho.analysis.project import Project
 
 _NAME = re.compile(
     r"(?:(?P<channel>[^\s:]+(?:/[^\s:]+)*)::)?(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<rest>.*)", re.DOTALL
@@ -61,10 +62,17 @@ class Unknown:
 class Namer:
     """Names the imports of one program for one environment."""
 
-    def __init__(self, environment: Environment, mapping: Mapping[str, str], online: Online | None = None) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        mapping: Mapping[str, str],
+        online: Online | None = None,
+        projects: Sequence[Project] = (),
+    ) -> None:
         self._environment = environment
         self._mapping = mapping
         self._online = online
+        self._projects = projects
         self.installed = Installed((*environment.paths, *environment.site))
 
     @cached_property
@@ -184,9 +192,24 @@ class Namer:
             return self._of_record(record, trapped[0], "installed under that name")
         return None
 
+    def _from_project(self, dotted: str, found: known.Answer | None) -> Named | None:
+        """Return what the project itself declares for an import, where the tables' answer allows that name for it."""
+        if not self._projects or self.conda is not None:
+            return None
+        from poncho.analysis.project import declared_as
+
+        top = dotted.partition(".")[0]
+        allowed = (found.pypi or "", *found.rivals) if found else ()
+        one = declared_as(self._projects, [*(name for name in allowed if name), canonical(dotted), canonical(top)])
+        if one is None:
+            return None
+        return Named(one.name, one.plain, "pip", found.part if found else top, f"declared in {one.place}")
+
     def _from_tables(self, dotted: str) -> Named | Unknown:
         top = dotted.partition(".")[0]
         found = known.answer(dotted, self._environment.version)
+        if (named := self._from_project(dotted, found)) is not None:
+            return named
         if self._online is not None and (found is None or not found.sure) and not self.has(top):
             found = self._online.settle(dotted, found)
         if found is not None and self.conda is not None and found.conda:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
 from poncho.analysis import disk
+from poncho.analysis.archives import unpacked
 from poncho.analysis.assemble import assemble, refuse_unresolved, spec_of
+from poncho.analysis.choose import Choice, refuse_unknown
 from poncho.analysis.declared import declared_in
 from poncho.analysis.environment import Environment, find_environment
 from poncho.analysis.functions import as_functions, live_units, local_to, read_functions
@@ -22,7 +24,7 @@ from poncho.analysis.known import answer as known_answer
 from poncho.analysis.known import later_module
 from poncho.analysis.live import is_live
 from poncho.analysis.local import Graph, Outside, follow
-from poncho.analysis.model import Analysis, Problem, Tier
+from poncho.analysis.model import Analysis, Place, Problem, Tier
 from poncho.analysis.naming import Namer
 from poncho.analysis.reading import Reading, read_unit
 from poncho.analysis.remembered import Found, Memory
@@ -30,6 +32,7 @@ from poncho.analysis.shipping import Shipped, ship
 from poncho.analysis.sources import SourceText, Unit, read_sources
 from poncho.analysis.stdlib import standard_modules
 from poncho.analysis.traps import BACKPORTS
+from poncho.analysis.views import compared, projects_in, run_of, seen_in
 from poncho.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -51,61 +54,90 @@ def analyze(
     python: str | None = None,
     online: bool = False,
     pin: str = "none",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    traces: Sequence[Path] = (),
 ) -> Analysis:
     """Find what programs need, and name it for a spec. Nothing of the programs is imported or run.
 
-    ``sources`` is one or several of: a path (file, directory, package, notebook), ``"-"`` (standard input, or the
-    text ``stdin``), a SourceText or a string with a line break (source itself, possibly an indented function), a live
-    callable or Dask collection. ``toplevel`` keeps what is imported at module level; ``function`` (one or several of ``f``,
+    ``sources`` is one or several of: a path (file, directory, package, project, notebook, zipapp, wheel, egg, zip file or
+    tarball of a source distribution), ``"-"`` (standard input, or the text ``stdin``), a SourceText or a string with a
+    line break (source itself, possibly an indented function), a live callable or Dask collection.
+    ``toplevel`` keeps what is imported at module level; ``function`` (one or several of ``f``,
     ``Class.method``, ``outer.inner``) what that function uses. ``mapping`` names packages by import (an empty name leaves the
     import out); ``extra`` are packages that nothing imports. ``prefix`` is the environment to take names and versions from
     (see ``find_environment`` for the default), ``python`` another version than its own to analyse for. ``online`` asks
     the package index that pip is set up with about imports that nothing else knows or on which the tables disagree;
     ``pin`` asks it for the versions of what is not installed: ``none``, ``compatible`` (``~=``) or ``latest`` (``==``).
+    ``include`` and ``exclude`` take in and leave out tiers (``required`` … ``hint``), imports and distributions by
+    name, and ``include`` what projects among the sources declare (``declared``). ``traces`` are files that ``poncho
+    trace`` wrote: what only the run saw is taken in, and the environment of the run counts unless ``prefix`` is given.
     ``strict=False`` returns what has no name in ``Analysis.unresolved`` instead of raising. ``ship_local`` puts the
     program's own modules into the spec, as a wheel in the builder's cache.
 
     Raises AnalysisError for sources that are not there, a function that is nowhere (naming those that exist), and,
     once for all of them, imports for which no package is known.
     """
-    given = _listed(sources)
-    environment = find_environment(prefix, running=any(map(is_live, given))).for_python(python)
-    disk.forget()
-    asked = _online(environment, online=online, pin=pin)
-    namer = Namer(environment, mapping, asked if online else None)
-    reporter(Event("start", "analyze", f"reading {counted(len(given), 'source')}"))
-    is_local = local_to(environment.holds, namer.editable)
-    outside = _outside(environment, namer)
-    options = _Options(toplevel, tuple(as_functions(function)), ship_local, stdin)
-    with _without_collector():
-        found = _find(given, environment, outside, is_local, options)
-    graph = found.graph
-    problems = [*found.unread, *graph.problems, *found.faults]
-    for problem in problems:
-        reporter(Event("warning", "analyze", str(problem)))
-    assembly = assemble(graph.needs, found.declared, tuple(extra), namer)
-    if strict:
-        refuse_unresolved(assembly.unresolved)
-    if asked is not None and pin != "none":
-        from poncho.analysis.online import pinned
+    choice = Choice.of(include, exclude)
+    run = run_of(traces)
+    if run is not None and prefix is None and run.prefix.is_dir():
+        prefix = run.prefix
+    with unpacked(_listed(sources)) as inputs:
+        given = inputs.sources
+        environment = find_environment(prefix, running=any(map(is_live, given))).for_python(python)
+        disk.forget()
+        asked = _online(environment, online=online, pin=pin)
+        projects = projects_in(given, environment)
+        namer = Namer(environment, mapping, asked if online else None, projects)
+        reporter(Event("start", "analyze", f"reading {counted(len(given), 'source')}"))
+        is_local = local_to(environment.holds, namer.editable)
+        outside = _outside(environment, namer, inputs.bundled)
+        options = _Options(toplevel, tuple(as_functions(function)), ship_local, stdin, once=bool(inputs.names))
+        with _without_collector():
+            found = _find(given, environment, outside, is_local, options)
+        graph = found.graph
+        problems = [*found.unread, *graph.problems, *found.faults, *(one for each in projects for one in each.problems)]
+        for problem in problems:
+            reporter(Event("warning", "analyze", str(inputs.problem(problem))))
+        declared = [*found.declared, *(one for each in projects if choice.declared for one in each.wanted())]
+        assembly = assemble(graph.needs, declared, tuple(extra), namer, choice)
+        if (seen := seen_in(run, namer, environment)) is not None:
+            needs = [*graph.needs, *seen.needs(assembly.findings)]
+            declared += seen.owners(assembly.findings, Place(str(traces[0]), 1))
+            assembly = assemble(needs, declared, tuple(extra), namer, choice)
+        refuse_unknown(choice, assembly.findings, assembly.unresolved)
+        if strict:
+            refuse_unresolved(assembly.unresolved, choice)
+        if asked is not None and pin != "none":
+            from poncho.analysis.online import pinned
 
-        assembly.findings = pinned(assembly.findings, asked, pin)
-    problems += assembly.doubts
-    local = sorted({*_own(graph, environment), *found.own_files})
-    shipped = None
-    if ship_local:
-        shipped = _shipped(found.units, graph, found.own_files, is_local, environment)
-        assembly.findings += [shipped.finding()] if shipped else []
-    analysis = Analysis(
-        spec=spec_of(assembly.findings, environment, namer),
-        findings=tuple(assembly.findings),
-        problems=_once(problems),
-        unresolved=tuple(assembly.unresolved),
-        local_modules=tuple(local),
-        shipped=shipped.modules if shipped else (),
-        editable=tuple(sorted(assembly.editable.items())),
-        environment=environment.prefix,
-    )
+            assembly.findings = pinned(assembly.findings, asked, pin)
+        problems += assembly.doubts
+        local = {*_own(graph, environment), *found.own_files}
+        view = None
+        if seen is not None:
+            view = seen.told(assembly.findings, local, [str(one) for one in given])
+            local |= {Path(os.path.abspath(file)) for file in view.files}
+            assembly.findings = seen.seen_of(assembly.findings)
+        shipped = None
+        if ship_local:
+            shipped = _shipped(found.units, graph, found.own_files, is_local, environment)
+        analysis = Analysis(
+            spec=spec_of([*assembly.findings, *([shipped.finding()] if shipped else [])], environment, namer),
+            findings=(*assembly.findings, *([shipped.finding()] if shipped else [])),
+            problems=_once(problems),
+            unresolved=tuple(assembly.unresolved),
+            local_modules=tuple(sorted(path for path in local if not inputs.holds(path))),
+            shipped=shipped.modules if shipped else (),
+            editable=tuple(sorted(assembly.editable.items())),
+            environment=environment.prefix,
+            projects=compared(projects, found.declared, assembly, namer, choice),
+            run=view,
+        )
+        if inputs.names:
+            from poncho.analysis.renaming import renamed
+
+            analysis = renamed(analysis, inputs)
     reporter(Event("done", "analyze", counted(sum(one.included for one in analysis.findings), "package")))
     return analysis
 
@@ -130,6 +162,7 @@ class _Options:
     functions: tuple[str, ...]
     ship_local: bool
     stdin: str | None
+    once: bool
 
 
 @contextmanager
@@ -155,7 +188,7 @@ def _find(
     live = [one for one in given if is_live(one)]
     texts = [one for one in given if not is_live(one)]
     memory = None
-    if not live and not options.ship_local:
+    if not (live or options.ship_local or options.once):
         memory = Memory.of(texts, environment, options.toplevel, options.functions)
     if memory and (known := memory.recall(outside)) is not None:
         return known
@@ -199,11 +232,13 @@ def _listed(sources: Any) -> list[Any]:
     return given
 
 
-def _outside(environment: Environment, namer: Namer) -> Outside:
+def _outside(environment: Environment, namer: Namer, bundled: frozenset[str]) -> Outside:
     standard = standard_modules(environment.version)
     version = environment.version
 
     def is_standard(dotted: str) -> bool:
+        if dotted.partition(".")[0] in bundled:
+            return True  # it travels inside the archive
         later = later_module(dotted)
         return dotted.partition(".")[0] in standard and (later is None or version >= BACKPORTS[later][0])
 

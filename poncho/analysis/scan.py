@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from poncho.analysis.conditions import is_main, is_type_checking, truth
 from poncho.analysis.hints import address_hints, call_hints, is_plotting, may_hint, text_hints
 from poncho.analysis.lazy import has_tables, literal_code, loaded_modules, mentions_lazy, table_imports
-from poncho.analysis.model import ELSEWHERE, Import, Scan, Tier
+from poncho.analysis.model import ELSEWHERE, GUARDED, Import, Scan, Tier
 
 _IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 _LEAVES = frozenset({"exit", "_exit", "quit", "abort", "skip", "fail"})
@@ -209,6 +209,8 @@ def _try(statement: ast.stmt, here: Context) -> Iterator[tuple[list[ast.stmt], C
         if guarded
         else here
     )
+    if here.tier is Tier.CONDITIONAL and not guarded and any(map(_names_import_error, catching)):
+        body = replace(here, why=GUARDED)
     yield getattr(statement, "body", []), body
     for handler in handlers:
         if handler in catching:
@@ -233,6 +235,11 @@ def _catches_import_error(handler: ast.ExceptHandler) -> bool:
         return True
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     return any(getattr(one, "id", getattr(one, "attr", "")) in _IMPORT_ERRORS for one in types)
+
+
+def _names_import_error(handler: ast.ExceptHandler) -> bool:
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(getattr(one, "id", getattr(one, "attr", "")) in ("ImportError", "ModuleNotFoundError") for one in types)
 
 
 def _leaves(body: list[ast.stmt]) -> bool:

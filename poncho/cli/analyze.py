@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _PROGRAMS = (".py", ".pyw", ".ipynb")
 _SHOWN = 5
 _DESCRIPTION = "Find what a program imports and write it as a spec. The program is never run."
-_EPILOG = """SOURCE is a Python file, a directory, a package, a notebook, or '-' for standard input; OUT is a file, or '-' for
+_EPILOG = """SOURCE is a Python file, a directory, a package, a project, a notebook, a zipapp, wheel, egg or source distribution,
+or '-' for standard input; OUT is a file, or '-' for
 standard output. OUT appears only when the analysis succeeded. Versions are those installed in the environment that is
 analysed: the activated conda or virtual environment, else the one that PONCHO runs in (--prefix names another)."""
 
@@ -81,15 +82,54 @@ def make_parser(prog: str) -> Parser:
         default="none",
         help="versions of what is not installed, asked of the index: ~= or == the newest (default: none)",
     )
+    _add_choice(parser)
     add_common(parser)
     return parser
 
 
+def _add_choice(parser: Parser) -> None:
+    choice = parser.add_argument_group("what goes into the spec, and why")
+    choice.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        metavar="WHAT[,WHAT]",
+        help="take in what is left out: a tier (optional, type-checking, hint), an import or package, or 'declared': "
+        "all that the project declares for run time (repeatable)",
+    )
+    choice.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="WHAT[,WHAT]",
+        help="leave out a tier (conditional …), an import or a package (repeatable)",
+    )
+    choice.add_argument(
+        "--trace",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="what poncho trace saw in a run (repeatable)",
+    )
+    instead = parser.add_argument_group("instead of a spec", "all paths are SOURCEs then, nothing is written")
+    shown = instead.add_mutually_exclusive_group()
+    shown.add_argument("--explain", metavar="NAME", help="every place, tier and evidence of an import or a package")
+    shown.add_argument(
+        "--check",
+        action="store_true",
+        help="compare what a project declares with what it imports: missing, misplaced, unused; 0 none, 1 some, 2 trouble",
+    )
+
+
 def command(arguments: Namespace) -> int:
     """Analyse the sources and write the spec."""
-    from poncho.analysis import analyze
-
     prog = "poncho_package_analyze"
+    if arguments.check or arguments.explain is not None:
+        from poncho.cli.shown import refuse_out, show
+
+        refuse_out(arguments)
+        return show(arguments, _analysis(arguments, arguments.paths, _stdin(arguments.paths), strict=False))
     if len(arguments.paths) < 2:
         raise UsageError(
             "one SOURCE and OUT are needed", hint=f"{prog} {arguments.paths[0]} spec.json, or '-' for standard output"
@@ -99,20 +139,8 @@ def command(arguments: Namespace) -> int:
         raise UsageError(
             f"{out}: OUT would overwrite a program", hint="the last argument is the spec, for example spec.json"
         )
-    stdin = sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if "-" in sources else None
-    analysis = analyze(
-        [source if source == "-" else Path(source) for source in sources],
-        toplevel=arguments.toplevel,
-        function=arguments.function,
-        mapping=_mapping(arguments.pkg_mapping),
-        extra=tuple(arguments.extra_pkg),
-        prefix=arguments.prefix,
-        python=arguments.python,
-        online=arguments.online,
-        pin=arguments.pin,
-        stdin=stdin,
-        ship_local=arguments.ship_local,
-    )
+    stdin = _stdin(sources)
+    analysis = _analysis(arguments, sources, stdin, strict=True)
     if not arguments.quiet:
         for problem in analysis.problems:
             print(f"{prog}: warning: {problem}", file=sys.stderr)
@@ -130,6 +158,10 @@ def command(arguments: Namespace) -> int:
                 f"({analysis.environment})\nhint: activate the program's own, or name it: --prefix DIR",
                 file=sys.stderr,
             )
+        if analysis.projects:
+            from poncho.cli.shown import say_differences
+
+            say_differences(prog, analysis)
     if out == "-":
         sys.stdout.write(analysis.dumps())
     else:
@@ -171,6 +203,36 @@ def _is_our_own(analysis: Analysis) -> bool:
     )
 
 
+def _analysis(arguments: Namespace, sources: Sequence[str], stdin: str | None, *, strict: bool) -> Analysis:
+    from poncho.analysis import analyze
+
+    return analyze(
+        [source if source == "-" else Path(source) for source in sources],
+        toplevel=arguments.toplevel,
+        function=arguments.function,
+        mapping=_mapping(arguments.pkg_mapping),
+        extra=tuple(arguments.extra_pkg),
+        prefix=arguments.prefix,
+        python=arguments.python,
+        online=arguments.online,
+        pin=arguments.pin,
+        include=_words(arguments.include),
+        exclude=_words(arguments.exclude),
+        traces=tuple(arguments.trace),
+        stdin=stdin,
+        strict=strict,
+        ship_local=arguments.ship_local,
+    )
+
+
+def _stdin(sources: Sequence[str]) -> str | None:
+    return sys.stdin.buffer.read().decode("utf-8", "surrogateescape") if "-" in sources else None
+
+
+def _words(given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word.strip() for text in given for word in text.split(","))
+
+
 def _mapping(pairs: Sequence[str]) -> Mapping[str, str]:
     mapping: dict[str, str] = {}
     for pair in pairs:
@@ -191,19 +253,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def _table(prog: str, analysis: Analysis) -> None:
-    rows = [
-        (
-            finding.requirement,
-            finding.tier.label if finding.included else f"{finding.tier.label}, left out",
-            ", ".join(finding.imports),
-            str(finding.places[0]) if finding.places else "",
-        )
-        for finding in analysis.findings
-    ]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print(line.rstrip(), file=sys.stderr)
+    from poncho.cli.findings import table
+
+    sys.stderr.write(table(analysis, sys.stderr))
     included = sum(finding.included for finding in analysis.findings)
     packages = counted(included, "package")
     followed = counted(len(analysis.local_modules), "local file")

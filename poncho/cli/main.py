@@ -23,6 +23,7 @@ _PATH, _LOOK, _CARE, _OTHERS, _SHELL = (
 # name: group, one line. Each is a module of this package with make_parser(prog) and command(arguments).
 _SUBCOMMANDS = {
     "analyze": (_PATH, "find what a program imports: source to spec"),
+    "trace": (_PATH, "run a program and record what it loads, for analyze --trace"),
     "lock": (_PATH, "say exactly which bytes: spec to lock"),
     "create": (_PATH, "build a package: spec, lock or environment to one file"),
     "run": (_PATH, "run a command in a package"),

@@ -1,0 +1,87 @@
+"""``poncho trace -- python app.py``: run a program as it is, and record what it loads from its environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from poncho._words import counted
+from poncho.cli.guard import Parser, add_common
+from poncho.errors import AnalysisError, UsageError
+
+_EPILOG = """The command's streams, arguments, working directory and exit status are its own; 126 and 127 stand for one that
+cannot be run or is not found. Every Python process it starts in the same environment is recorded, unless it is started
+with -I, -E or -S. Then: poncho_package_analyze app.py spec.json --trace trace.json"""
+
+
+class _Parser(Parser):
+    """Options end at the first word that is none: everything after it is the command's."""
+
+    def parse_intermixed_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
+        words = list(sys.argv[1:] if args is None else args)
+        number = 0
+        while number < len(words) and words[number].startswith("-") and words[number] not in ("-", "--"):
+            number += 2 if words[number] in ("-o", "--output") else 1
+        arguments = self.parse_args(words[:number], namespace)
+        rest = words[number:]
+        arguments.command = rest[1:] if rest[:1] == ["--"] else rest
+        return arguments
+
+
+def make_parser(prog: str) -> Parser:
+    """Return the parser of the command under the name ``prog``."""
+    parser = _Parser(
+        prog=prog,
+        usage=f"{prog} [-o FILE] [--] COMMAND [ARGUMENT]…",
+        description="Run a command and record what its Python processes import, and the shared libraries, data files "
+        "and programs of the environment that they use.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("trace.json"), metavar="FILE", help="the trace (default: trace.json)"
+    )
+    add_common(parser)
+    return parser
+
+
+def command(arguments: Namespace) -> int:
+    """Run the command, write the trace; return the command's status."""
+    from poncho.analysis.tracing import trace
+    from poncho.store import atomic_file
+
+    if not arguments.command:
+        raise UsageError("a COMMAND is needed", hint="poncho trace -- python app.py")
+    output = Path(os.path.abspath(arguments.output))
+    if output.is_dir() or not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+        raise UsageError(
+            f"{arguments.output}: cannot be written", hint="name a file in a directory that is there: -o FILE"
+        )
+    try:
+        status, found = trace(arguments.command, os.environ)
+    except AnalysisError as error:
+        if "status" not in error.context:
+            raise
+        print(f"poncho trace: error: {error.message}", file=sys.stderr)
+        return int(error.context["status"])
+    if found is None:
+        print("poncho trace: nothing was recorded: no Python process of the command read PYTHONPATH", file=sys.stderr)
+        print("hint: start it without -I, -E and -S, and not in another environment or container", file=sys.stderr)
+        return status or 1
+    with atomic_file(output) as private:
+        private.write_text(json.dumps(found.to_json(), indent=1, sort_keys=True) + "\n", "utf-8", "surrogateescape")
+    if not arguments.quiet:
+        tops = {one.name.partition(".")[0] for one in found.modules}
+        cut = f", {found.unfinished} of them cut short" if found.unfinished else ""
+        what = [
+            counted(found.processes, "process") + cut,
+            counted(len(tops), "top-level module"),
+            *([counted(len(found.libraries), "shared library")] if found.libraries else []),
+            *([counted(len(found.data), "data file")] if found.data else []),
+        ]
+        print(f"poncho trace: {arguments.output}: {', '.join(what)}", file=sys.stderr)
+    return status
