@@ -35,6 +35,9 @@ FILLING = "ours, as it comes, into an empty cache"
 SMALL_ONE = f"ours, --level {SMALLER}, without a cache"
 CHANGED = "ours, again: one small pip package changed"
 SAME = "ours, again: nothing changed"
+ZSTD = "ours, .tar.zst, without a cache"
+STOCK_ZSTD = "conda-pack, .tar.zst"
+WHOLE = "poncho_package_create PREFIX OUTPUT --no-cache"
 
 # The step alone, as poncho_package_create does it: what comes before it in a whole build is measured by whole_path.py.
 PACK = """
@@ -70,6 +73,7 @@ class Ground:
         """Run a command to its end and return its seconds; note what it made and its peak of memory."""
         output.unlink(missing_ok=True)
         env = {"PATH": os.environ["PATH"], "HOME": str(self.work), "LANG": "C.UTF-8", "PYTHONPATH": str(CHECKOUT)}
+        env["PONCHO_CACHE_DIR"] = str(self.work / "commands")
         said = self.work / "said"
         actions = [(os.POSIX_SPAWN_OPEN, fd, str(said), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for fd in (1, 2)]
         began = time.perf_counter()
@@ -82,16 +86,21 @@ class Ground:
         self.peaks[name] = max(self.peaks.get(name, 0), usage.ru_maxrss * 1024)
         return seconds
 
-    def ours(self, name: str, *, cached: bool = False, level: int | None = None) -> float:
+    def ours(self, name: str, *, cached: bool = False, level: int | None = None, form: str = "tar.gz") -> float:
         """Pack with ours."""
-        output = self.work / "ours.tar.gz"
+        output = self.work / f"ours.{form}"
         cache = str(self.cache) if cached else ""
         argv = [sys.executable, "-c", PACK, str(self.prefix), str(output), cache, "" if level is None else str(level)]
         return self.spend(name, argv, output)
 
-    def stock(self, name: str, *more: str) -> float:
+    def whole(self) -> float:
+        """Pack with our command, which also looks at what the environment holds: records, local code, bytecode."""
+        output = self.work / "ours.tar.gz"
+        return self.spend(WHOLE, [*CREATE, "--quiet", "--no-cache", str(self.prefix), str(output)], output)
+
+    def stock(self, name: str, *more: str, form: str = "tar.gz") -> float:
         """Pack with conda-pack."""
-        output = self.work / "stock.tar.gz"
+        output = self.work / f"stock.{form}"
         argv = [sys.executable, "-m", "conda_pack.cli", "-p", str(self.prefix), "-o", str(output), "-q"]
         return self.spend(name, [*argv, "--ignore-missing-files", *more], output)
 
@@ -177,6 +186,9 @@ def measured(ground: Ground, rounds: int) -> Section:
         case(STOCK_2, lambda: ground.stock(STOCK_2, "--n-threads", "2")),
         case(FRESH, lambda: ground.ours(FRESH)),
         case(SMALL_ONE, lambda: ground.ours(SMALL_ONE, level=SMALLER)),
+        case(WHOLE, ground.whole),
+        case(ZSTD, lambda: ground.ours(ZSTD, form="tar.zst")),
+        case(STOCK_ZSTD, lambda: ground.stock(STOCK_ZSTD, form="tar.zst")),
         case(FILLING, ground.fill),
         case(CHANGED, ground.change),
         case(SAME, lambda: ground.ours(SAME, cached=True)),
@@ -193,12 +205,17 @@ def summary(section: Section, ground: Ground) -> list[str]:
     assert stock.size
     lines = []
     for row in section.rows:
-        if row.name in (STOCK, STOCK_2) or row.size is None:
+        if row.name in (STOCK, STOCK_2, STOCK_ZSTD) or row.size is None:
             continue
         ratio, size = section.ratio(row), row.size / stock.size
         lines.append(f"{row.name}: {ratio:.3g} times as fast as conda-pack's default, {size:.3f} of its size.")
     peaks = ", ".join(f"{name} {peak / 1e6:.0f} MB" for name, peak in ground.peaks.items())
-    return [*(f"- {line}" for line in lines), f"- The most memory that each took: {peaks}.", ""]
+    zstd, theirs = section.row(ZSTD), section.row(STOCK_ZSTD)
+    if zstd and theirs and zstd.size and theirs.size:
+        ratio, size = theirs.best / zstd.best, zstd.size / theirs.size
+        lines.append(f"{ZSTD}: {ratio:.3g} times as fast as conda-pack's .tar.zst, {size:.3f} of its size.")
+    lines.append(f"The most memory that each took (largest process; ours packs in one): {peaks}.")
+    return [*(f"- {line}" for line in lines), ""]
 
 
 def same_bytes(ground: Ground) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -23,7 +24,9 @@ def make_parser(prog: str) -> Parser:
         prog=prog, description="What builds keep for the next ones: list, prune, verify it, say where it is."
     )
     parser.add_argument("action", choices=("list", "prune", "verify", "path"), help="what to do")
-    parser.add_argument("names", nargs="*", metavar="BUCKET", help="only these kinds of things (list shows them)")
+    parser.add_argument(
+        "names", nargs="*", default=[], metavar="BUCKET", help="only these kinds of things (list shows them)"
+    )
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="another cache (default: PONCHO_CACHE_DIR, else the user's)"
     )
@@ -97,8 +100,9 @@ def _list(arguments: Namespace, cache: BuilderCache) -> int:
             for item in items:
                 print(f"{human(item.size):>10}  {_time(item.used)}  {item.bucket}  {item.name}")
         return 0
+    print(f"{'bucket':<12}  {'size':>10}  {'items':>6}  {'used':<24}  what")
     for row, items in zip(rows, found.values(), strict=True):
-        used = f"{_day(items[0].used)} to {_day(items[-1].used)}" if items else ""
+        used = _days(items[0].used, items[-1].used) if items else ""
         print(f"{row['bucket']:<12}  {human(int(str(row['bytes']))):>10}  {row['items']:>6}  {used:<24}  {row['what']}")
     total = sum(item.size for items in found.values() for item in items)
     print(f"{'all':<12}  {human(total):>10}  in {cache.root}")
@@ -139,8 +143,13 @@ def _prune(arguments: Namespace, cache: BuilderCache) -> int:
         size_kept = human(sum(item.size for item in items))
         print(f"{bucket:<12}  {size_kept:>10}  {len(items):>6}  kept: builds are running")
     if done.left_behind:
-        print(f"{done.left_behind} things that killed builds had left, deleted")
+        print(f"left by killed builds: {done.left_behind}, deleted")
     print(f"{human(done.freed)} {said}")
+    if arguments.older_than is None and arguments.max_size is None and not arguments.all:
+        hint = (
+            "without a limit only what killed builds left goes; limits are --older-than 30d, --max-size 20G and --all"
+        )
+        print(f"hint: {hint}", file=sys.stderr)
     return 0
 
 
@@ -172,5 +181,6 @@ def _time(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def _day(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
+def _days(first: float, last: float) -> str:
+    days = [time.strftime("%Y-%m-%d", time.gmtime(seconds)) for seconds in (first, last)]
+    return " to ".join(dict.fromkeys(days))

@@ -14,14 +14,11 @@ What makes it right:
 
 from __future__ import annotations
 
-import os
 import secrets
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from packaging.utils import canonicalize_name
 
@@ -29,17 +26,13 @@ from poncho._types import Event, Reporter
 from poncho.errors import PonchoError
 from poncho.install.collisions import conda_files
 from poncho.install.records import recorded_distributions, remove_files, with_parents
+from poncho.install.slots import Slot, State, trim
 from poncho.lock.model import LockedPip
-from poncho.store import BuilderCache, Flock, exclusive, remove_tree
-from poncho.store.answers import read_answer, write_answer
-from poncho.store.stamps import Stamps, renew_stamps, take_stamps
+from poncho.store import BuilderCache, Flock, answer_key, exclusive, remove_tree
+from poncho.store.stamps import renew_stamps, take_stamps
 
-_FORMAT = 1
-# How many environments stay; the longest unused goes when there is one more.
-_KEPT = 8
 # So many packages are exchanged even where that is most of an environment.
 _FEW = 4
-_JUST_MADE = 60.0
 
 
 class Filler(Protocol):
@@ -56,12 +49,6 @@ class _CannotUpdateError(Exception):
     """Exchanging packages would not give what a new environment has."""
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    pip: dict[str, str]
-    stamps: Stamps
-
-
 class KeptEnvironments:
     """The environments that hold one set of conda packages, by ``key`` (hexadecimal)."""
 
@@ -75,7 +62,7 @@ class KeptEnvironments:
     @contextmanager
     def conda_only(self) -> Iterator[Path]:
         """Yield a prefix with the conda packages alone, to be read. Raises what the filler raises."""
-        slot = _Slot(self._root / f"{self._key}-base")
+        slot = Slot(self._root / f"{self._key}-base")
         while True:
             with slot.lock() as lock:
                 lock.shared()
@@ -123,7 +110,7 @@ class KeptEnvironments:
                     return None
                 # Taking less of a lock may lose it for a moment, and somebody may have come between.
                 lock.shared()
-                state = _Slot(lock.path.parent).state() if lock.is_current() else None
+                state = Slot(lock.path.parent).state() if lock.is_current() else None
                 if state is not None and state.pip == identities:
                     return lock
                 lock.close()
@@ -143,7 +130,7 @@ class KeptEnvironments:
 
     def _update(self, wanted: Sequence[LockedPip], identities: dict[str, str]) -> Flock | None:
         """Change the environment that differs least, when that is less work than a new one."""
-        nearest: list[tuple[int, str, _Slot]] = []
+        nearest: list[tuple[int, str, Slot]] = []
         for slot in self._slots():
             state = slot.state()
             if state is not None:
@@ -168,7 +155,7 @@ class KeptEnvironments:
         return None
 
     def _make(self, wanted: Sequence[LockedPip], identities: dict[str, str]) -> Flock | None:
-        slot = _Slot(self._root / f"{self._key}-{secrets.token_hex(4)}")
+        slot = Slot(self._root / f"{self._key}-{secrets.token_hex(4)}")
         lock = slot.lock()
         lock.exclusive()
         if not lock.works:
@@ -187,7 +174,7 @@ class KeptEnvironments:
         self._filler.pip(wanted, prefix)
         self._filler.compile(prefix, None)
 
-    def _fill(self, slot: _Slot, work: Callable[[], None], identities: dict[str, str]) -> None:
+    def _fill(self, slot: Slot, work: Callable[[], None], identities: dict[str, str]) -> None:
         try:
             if slot.prefix.exists():
                 remove_tree(slot.prefix)
@@ -197,7 +184,7 @@ class KeptEnvironments:
             slot.delete(self._cache)
             raise
 
-    def _exchange(self, slot: _Slot, state: _State, wanted: Sequence[LockedPip], identities: dict[str, str]) -> None:
+    def _exchange(self, slot: Slot, state: State, wanted: Sequence[LockedPip], identities: dict[str, str]) -> None:
         """Take out the pip packages that are not wanted so, install those that are missing."""
         going = {name for name, one in state.pip.items() if identities.get(name) != one}
         names_now = {name for name, one in identities.items() if state.pip.get(name) != one}
@@ -232,7 +219,7 @@ class KeptEnvironments:
         changed |= with_parents({f"{directory}/__pycache__" for directory in sources})
         slot.write_state(identities, renew_stamps(prefix, state.stamps, changed))
 
-    def _is_untouched(self, slot: _Slot, state: _State) -> bool:
+    def _is_untouched(self, slot: Slot, state: State) -> bool:
         try:
             if take_stamps(slot.prefix) == state.stamps:
                 return True
@@ -242,107 +229,12 @@ class KeptEnvironments:
         slot.forget_state()
         return False
 
-    def _slots(self) -> list[_Slot]:
+    def _slots(self) -> list[Slot]:
         return [
-            _Slot(path)
+            Slot(path)
             for path in sorted(self._root.glob(f"{self._key}-*"))
             if not path.name.endswith("-base") and path.is_dir()
         ]
-
-
-class _Slot:
-    """One directory of ``environments``."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.prefix = path / "env"
-        self._state = path / "state.json"
-
-    def lock(self) -> Flock:
-        """Return the lock, open and not held; the directory is made when it is missing."""
-        while True:
-            self.path.mkdir(exist_ok=True)
-            try:
-                return Flock(self.path / "lock")
-            except FileNotFoundError:
-                continue  # deleted by another one meanwhile
-
-    def state(self) -> _State | None:
-        """Return what the environment holds, None when it is not whole."""
-        found: Any = read_answer(self._state)
-        try:
-            if found["format"] != _FORMAT or found["prefix"] != str(self.prefix):
-                return None
-            return _State(dict(found["pip"]), dict(found["stamps"]))
-        except (TypeError, KeyError, ValueError):
-            return None
-
-    def forget_state(self) -> None:
-        """Mark the environment as not whole."""
-        self._state.unlink(missing_ok=True)
-
-    def write_state(self, pip: dict[str, str], stamps: Stamps) -> None:
-        """Mark the environment as whole."""
-        write_answer(self._state, {"format": _FORMAT, "prefix": str(self.prefix), "pip": pip, "stamps": dict(stamps)})
-
-    def touch(self) -> None:
-        """Note that it was used now."""
-        with suppress(OSError):
-            os.utime(self._state)
-
-    def delete(self, cache: BuilderCache) -> None:
-        """Delete it; the caller holds the lock alone."""
-        aside = cache.directory("tmp") / f"gone-{secrets.token_hex(6)}"
-        with suppress(OSError):
-            self.path.rename(aside)
-        remove_tree(aside if aside.exists() else self.path)
-
-
-def trim(root: Path, *, keep: int = _KEPT) -> None:
-    """Delete what killed builders left of environments, and the longest unused beyond ``keep``; none that is in use."""
-    cache = BuilderCache(root.parent)
-    whole: list[tuple[float, _Slot]] = []
-    now = time.time()
-    for path in root.iterdir():
-        slot = _Slot(path)
-        try:
-            whole.append(((path / "state.json").stat().st_mtime, slot))
-        except OSError:
-            with suppress(OSError):
-                if now - path.stat().st_mtime > _JUST_MADE:
-                    delete_unused(slot.path, cache)
-    environments = sorted((used, slot.path) for used, slot in whole if not slot.path.name.endswith("-base"))
-    for _, path in environments[: max(0, len(environments) - keep)]:
-        delete_unused(path, cache)
-    left = {path.name.partition("-")[0] for _, path in environments[max(0, len(environments) - keep) :]}
-    bases = sorted((used, slot.path) for used, slot in whole if slot.path.name.endswith("-base"))
-    unused = [path for _, path in bases if path.name.partition("-")[0] not in left]
-    for path in unused[: max(0, len(unused) - 2)]:
-        delete_unused(path, cache)
-
-
-def delete_unused(path: Path, cache: BuilderCache) -> bool:
-    """Delete one kept environment unless a process uses it; return whether it is gone."""
-    slot = _Slot(path)
-    if not path.is_dir():
-        return True
-    with slot.lock() as lock:
-        if not lock.exclusive(wait=False) or not lock.is_current():
-            return False
-        slot.delete(cache)
-    return True
-
-
-def is_untouched(path: Path) -> bool | None:
-    """Tell whether a kept environment is as its build left it; None when it is being changed, or is not whole."""
-    slot = _Slot(path)
-    state = slot.state()
-    if state is None:
-        return None
-    try:
-        return take_stamps(slot.prefix) == state.stamps
-    except OSError:
-        return False
 
 
 def identity(item: LockedPip) -> str:
@@ -351,6 +243,4 @@ def identity(item: LockedPip) -> str:
 
 
 def _digest(identities: dict[str, str]) -> str:
-    from poncho.store import answer_key
-
     return answer_key(identities)[:24]

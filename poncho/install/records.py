@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import os
 import posixpath
+import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from poncho.install.distributions import site_packages
+
+# What follows the name of a module in that of its bytecode (PEP 3147, PEP 488).
+_COMPILED = re.compile(r"[^.]+(\.opt-[^.]+)?\.pyc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,8 @@ def remove_files(prefix: Path, files: Iterable[str]) -> set[str]:
             compiled = f"{root}/{directory}/__pycache__"
             stem = name[:-2]
             for entry in os.listdir(compiled) if os.path.isdir(compiled) else ():
-                # six.cpython-311.pyc is made of six.py; six.more.py would make six.more.cpython-311.pyc.
-                if entry.startswith(stem) and entry.endswith(".pyc") and entry[len(stem) : -4].count(".") <= 1:
+                # Of six.py: six.cpython-311.pyc, six.cpython-311.opt-1.pyc; six.more.cpython-311.pyc is of six.more.py.
+                if entry.startswith(stem) and _COMPILED.fullmatch(entry, len(stem)):
                     _unlink(f"{compiled}/{entry}")
                     changed.add(f"{directory}/__pycache__")
         changed.add(directory)

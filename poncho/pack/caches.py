@@ -51,6 +51,6 @@ def open_caches(
     context = json.dumps([__version__, _LOOKS, lasting, sorted(plan.pythons), patchelf()])
     try:
         blocks = Blocks.within(cache, f"{codec} {epoch}", buffers)
-        return Caches(blocks, None if origin == "copied" else Known.within(cache, context, linked=origin == "linked"))
+        return Caches(blocks, None if origin == "copied" else Known.within(cache, context))
     except StoreError:
         return None

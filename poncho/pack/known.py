@@ -12,14 +12,12 @@ by tabs. Never changed; deleting any of them, at any time, costs time only.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import os
 import secrets
-import struct
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +28,10 @@ from poncho.store import BuilderCache
 
 BUCKET = "looks"
 _DIGEST = 32
-# Clocks of file systems are coarse, and a file may be written to again within one tick: what changed just now is not kept.
-_RACY_NS = 2_000_000_000
+# Clocks of file systems tick, and a file may be written to again within one tick: what changed just now is not kept. Most tick
+# every few milliseconds; one whose times are whole seconds may do so every two.
+_RACY_NS = 100_000_000
+_RACY_SECONDS_NS = 2_000_000_000
 _OFTEN = 3600.0
 _CUT = 255  # about so many files are read again when one of them has changed
 
@@ -39,22 +39,18 @@ _CUT = 255  # about so many files are read again when one of them has changed
 class Known:
     """Remembers looks. Any number of builders may read and publish at the same time, without a lock.
 
-    ``context`` says what else a look depends on. With ``linked`` the prefix was just made by linking files from caches, so
-    that its inodes are the caches' own: their ctime is then when they were linked, and stands for nothing; the time when the
-    inode was made (btime) takes its place. Files that have no other link are read each time.
+    ``context`` says what else a look depends on.
     """
 
-    def __init__(self, root: Path, context: str, *, linked: bool = False) -> None:
+    def __init__(self, root: Path, context: str) -> None:
         self._root = root
-        self._linked = linked
-        self._salt = f"poncho-look 1\n{int(linked)}\n{context}\n"
-        self._signed: Callable[[Entry], str | None] = _birth if linked else _signature
-        self._before = time.time_ns() - _RACY_NS
+        self._salt = f"poncho-look 2\n{context}\n"
+        self._began = time.time_ns()
 
     @classmethod
-    def within(cls, cache: BuilderCache, context: str, *, linked: bool = False) -> Known:
+    def within(cls, cache: BuilderCache, context: str) -> Known:
         """Return the part of the builder's cache that holds looks. Raises StoreError when it cannot be made."""
-        return cls(cache.directory(BUCKET), context, linked=linked)
+        return cls(cache.directory(BUCKET), context)
 
     def recall(self, segment: Sequence[Entry]) -> Segment:
         """Return what is known of a segment; its files' ``known`` is set where they need not be read."""
@@ -69,7 +65,7 @@ class Known:
                     continue
             else:
                 sources.add(entry.path)
-            text = self._signed(entry)
+            text = _signature(entry)
             if text is not None:
                 signed.append(entry)
                 texts.append(text)
@@ -93,7 +89,7 @@ class Known:
                 continue
             info = entry.info
             assert info is not None
-            if not self._linked and max(info.st_ctime_ns, info.st_mtime_ns) >= self._before:
+            if _is_racy(max(info.st_ctime_ns, info.st_mtime_ns), self._began):
                 return
             lines.append(_line(look))
         self._put(segment.key, b"".join(lines))
@@ -157,17 +153,9 @@ def _signature(entry: Entry) -> str | None:
     )
 
 
-def _birth(entry: Entry) -> str | None:
-    info = entry.info
-    if info is None or info.st_nlink < 2 or entry.source is None:
-        return None
-    born = birth_time(entry.source)
-    if born is None:
-        return None
-    return (
-        f"{entry.path}\0{info.st_dev} {info.st_ino} {info.st_size} {info.st_mtime_ns} {born}"
-        f" {entry.mode} {entry.rule} {entry.slot}\n"
-    )
+def _is_racy(changed: int, began: int) -> bool:
+    """Tell whether a change after the reading, which begins at ``began``, may bear the same time as the last one before."""
+    return changed >= began - (_RACY_NS if changed % 1_000_000_000 else _RACY_SECONDS_NS)
 
 
 def _line(look: Look) -> bytes:
@@ -190,24 +178,3 @@ def _parse(entry: Entry, line: bytes) -> Look | None:
     member = Member(entry.path, entry.mode, int(size), sha256.decode(), changed=flag in b"cC", line=listed + b"\n")
     found = Elf(platform.decode(), tuple(map(int, glibc.split(b"."))) if glibc else ()) if platform else None
     return Look(member, False, found, flag in b"CE")
-
-
-_STATX_BTIME = 0x800
-_AT_FDCWD, _AT_SYMLINK_NOFOLLOW = -100, 0x100
-_STATX_SIZE = 256
-_BTIME = struct.Struct("=qI")
-_BTIME_OFFSET = 80  # struct statx, linux/stat.h: stx_mask is its first member, stx_btime follows stx_atime
-_statx: Callable[..., int] | None = getattr(ctypes.CDLL(None), "statx", None)
-
-
-def birth_time(path: str) -> int | None:
-    """Return when the file's inode was made, in nanoseconds since 1970; None where the file system does not tell."""
-    if _statx is None:
-        return None
-    found = ctypes.create_string_buffer(_STATX_SIZE)
-    if _statx(_AT_FDCWD, os.fsencode(path), _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, found):
-        return None
-    if not int.from_bytes(found.raw[:4], "little") & _STATX_BTIME:
-        return None
-    seconds, nanoseconds = _BTIME.unpack_from(found, _BTIME_OFFSET)
-    return int(seconds) * 1_000_000_000 + int(nanoseconds)

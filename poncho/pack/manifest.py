@@ -63,8 +63,8 @@ def encode(value: Mapping[str, Any]) -> bytes:
 
 def contents(members: Iterable[Member]) -> bytes:
     """Return the text of ``poncho/contents``: one line for each member, sorted by path."""
-    lines = [(member.line or member_line(member), escape(os.fsencode(member.path))) for member in members]
-    return b"".join(line for line, _ in sorted(lines, key=_path))
+    lines: list[bytes] = sorted((member.line or member_line(member) for member in members), key=_path)
+    return b"".join(lines)
 
 
 def member_line(member: Member) -> bytes:
@@ -77,8 +77,8 @@ def member_line(member: Member) -> bytes:
     return b"%b\t%04o\t%d\t%b\n" % (member.sha256.encode(), member.mode, member.size, path)
 
 
-def _path(line: tuple[bytes, bytes]) -> bytes:
-    return line[1]
+def _path(line: bytes) -> bytes:
+    return line[line.rindex(b"\t") + 1 : -1]
 
 
 def digest(contents_data: bytes, manifest_data: bytes) -> str:

@@ -21,9 +21,8 @@ DEFAULT_LEVEL = 2
 _LEVELS: Mapping[Format, int] = {"tar.gz": 12, "tar.zst": 19}
 _IMAGE_LEVELS = {"zstd": 22, "gzip": 9}
 
-# Where a prefix comes from: it lasts; it was made for this build, under a name of chance, by links to files in caches; or so,
-# by copies.
-Origin = Literal["lasting", "linked", "copied"]
+# Where a prefix comes from: it lasts; or it was made for this build, under a name of chance, by copies.
+Origin = Literal["lasting", "copied"]
 Compression = Literal["zstd", "gzip"]
 TrimKind = Literal["static", "headers", "tests", "docs", "debug", "pycache"]
 Rule = Literal["", "pyc", "script", "text", "binary", "conda-meta", "direct-url", "git", "record"]

@@ -7,7 +7,7 @@ resolution takes. The names are no more than a hint: what they are good for is d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,9 @@ from poncho.store import Answers, BuilderCache, answer_key
 
 _SEARCHED = re.compile(r"^DEBUG Searching for a compatible version of ([A-Za-z0-9][A-Za-z0-9._-]*)", re.MULTILINE)
 _MISSING = re.compile(r"`([A-Za-z0-9][A-Za-z0-9._-]*)==([^`]+)` needs to be downloaded")
-_NETWORK = re.compile(r"needs? to be downloaded|^DEBUG Sending ", re.MULTILINE)
+_NETWORK = re.compile(r"needs? to be downloaded|^DEBUG Sending (?:fresh GET request for: (\S+))?", re.MULTILINE)
+_ASKED = re.compile(r"^DEBUG Sending fresh GET request for: (\S+)", re.MULTILINE)
+_KEPT = re.compile(r"^DEBUG Found \S+ response for: (\S+)", re.MULTILINE)
 _REMEMBERED = 8
 
 
@@ -35,9 +37,23 @@ def missing_versions(log: str) -> dict[str, str]:
     return found
 
 
-def wanted_network(log: str) -> bool:
-    """Return whether uv tried to reach the network."""
-    return _NETWORK.search(log) is not None
+def absent_pages(log: str) -> frozenset[str]:
+    """Return the URLs of index pages that an index turned out not to have: with several indexes, most are in one only.
+
+    uv says what it asks for, not what the answer was; an answer that it keeps nothing of is "not found", unless the index
+    forbids to keep anything. So that is taken for it where other pages of the same index are kept.
+    """
+    keeping = {_index(url) for url in _KEPT.findall(log)}
+    return frozenset(url for url in _ASKED.findall(log) if _index(url) in keeping)
+
+
+def _index(page: str) -> str:
+    return page.rstrip("/").rpartition("/")[0]
+
+
+def wanted_network(log: str, *, absent: Container[str] = ()) -> bool:
+    """Return whether uv tried to reach the network, other than for pages that are ``absent``."""
+    return any(found[1] is None or found[1] not in absent for found in _NETWORK.finditer(log))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from poncho.engine.process import tool_failed
 from poncho.errors import BuildError, ResolveError
 from poncho.lock.model import LockedPip
 from poncho.resolution.local import locked_directory, locked_file
-from poncho.resolution.pages import Pages, consulted_names, missing_versions, wanted_network
+from poncho.resolution.pages import Pages, absent_pages, consulted_names, missing_versions, wanted_network
 from poncho.resolution.wheels import best_wheel, supported_tags
 from poncho.store import BuilderCache
 
@@ -131,18 +131,22 @@ def _ask_prepared(
     primer = scratch / "pages.txt"
     compile = [*uv, "pip", "compile", *common, str(primer)]
     requirement_file(primer, sorted(names))
-    if run_tool([*compile, "--quiet", "--no-deps"], env=env, step=_STEP, cwd=scratch, check=False).returncode != 0:
+    asked = run_tool([*compile, "--verbose", "--no-deps"], env=env, step=_STEP, cwd=scratch, check=False)
+    if asked.returncode != 0:
         return None
+    absent = absent_pages(asked.stderr)
     for _ in range(_PREPARATIONS):
         done = run_tool([*first, "--verbose"], env={**env, "UV_OFFLINE": "1"}, step=_STEP, cwd=scratch, check=False)
         read, missing = consulted_names(done.stderr), missing_versions(done.stderr)
         more = [name for name in sorted(read - names) if name not in missing]
         if not missing and not more:
-            return done if done.returncode == 0 and read and not wanted_network(done.stderr) else None
+            sound = done.returncode == 0 and read and not wanted_network(done.stderr, absent=absent)
+            return done if sound else None
         requirement_file(primer, [*more, *(f"{name}=={version}" for name, version in missing.items())])
         asked = run_tool([*compile, "--verbose"], env=env, step=_STEP, cwd=scratch, check=False)
         if asked.returncode != 0:
             return None
+        absent |= absent_pages(asked.stderr)
         names |= consulted_names(asked.stderr)
     return None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from poncho._types import Event, Reporter, silent
 from poncho.errors import StoreError
-from poncho.install.kept import delete_unused, trim
+from poncho.install.slots import delete_unused, trim
 from poncho.store import BuilderCache, Flock, remove_tree
 from poncho.upkeep.inventory import BUCKETS, Item, inventory
 

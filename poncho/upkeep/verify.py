@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from poncho.errors import PonchoError
 from poncho.fetch.gitcommand import GitCommand, GitFailedError
 from poncho.fetch.kept import is_untouched as is_data_untouched
 from poncho.install.bytecode_cache import is_sound
-from poncho.install.kept import delete_unused, is_untouched
+from poncho.install.slots import delete_unused, is_untouched
 from poncho.pack.blocks import check as check_block
 from poncho.package.verify import verify as verify_package
 from poncho.store import BuilderCache, Flock, remove_tree
@@ -73,6 +74,8 @@ def verify(
             for item, what in zip(items, pool.map(_CHECKS[name], items), strict=True):
                 if what is None:
                     right[name] += 1
+                elif not os.path.lexists(item.paths[-1]):
+                    continue  # pruned meanwhile
                 elif what == "":
                     unverifiable[name] += 1
                 else:

@@ -64,7 +64,7 @@ def test_the_benchmark_of_packing_prints_every_comparison(tmp_path: Path) -> Non
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
 
     (section,) = json.loads(times.read_text())["sections"]
-    assert len(section["rows"]) == 7
+    assert len(section["rows"]) == 10
     assert all(row["size"] > 1_000_000 and row["ratio"] > 0 for row in section["rows"])
     assert "byte-identical to one without: yes" in run.stdout
     assert not [path.name for path in tmp_path.iterdir() if path.is_dir()]
@@ -81,3 +81,19 @@ def test_the_benchmark_of_analysing_prints_every_comparison(tmp_path: Path) -> N
     assert len(rows) == 5
     assert all(row["wall"] and row["work"][0] > 0 for row in rows)
     assert "ours, again" in run.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_building_again_prints_every_comparison(tmp_path: Path) -> None:
+    times = tmp_path / "times.json"
+    argv = [sys.executable, str(CHECKOUT / "benchmarks" / "rebuild.py"), "--small", "--json", str(times)]
+    env = environment({"TMPDIR": tmp_path, "PONCHO_STORE": None, "PONCHO_CACHE_DIR": None})
+    run = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
+
+    whole, packing = json.loads(times.read_text())["sections"]
+    assert [len(section["rows"]) for section in (whole, packing)] == [4, 3]
+    assert all(0 < row["minimum"] <= row["median"] for section in (whole, packing) for row in section["rows"])
+    assert "each byte-identical to another build of it: yes" in run.stdout
+    assert not [path.name for path in tmp_path.iterdir() if path.is_dir()]

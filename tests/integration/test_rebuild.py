@@ -121,7 +121,7 @@ def test_exchanging_packages_gives_the_bytes_of_a_new_environment(
         assert build(*pip) == fresh(*pip), pip
         assert build.heard("is used; different") == (number > 0)
     assert build(*sets[-1]) == fresh(*sets[-1])
-    assert build.heard("used as it is")
+    assert build.heard("of an earlier build, as it is")
     assert not build.heard("compiled now")
 
 
@@ -253,7 +253,7 @@ def test_what_killed_builders_leave_is_accepted_by_none_and_swept_by_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("poncho.store.cache._JUST_MADE", 0.0)
-    monkeypatch.setattr("poncho.install.kept._JUST_MADE", 0.0)
+    monkeypatch.setattr("poncho.install.slots._JUST_MADE", 0.0)
     sets = [("alone==1", "beside", "left"), ("alone==2", "beside", "right")]
     specs = [_spec(tmp_path / f"{number}.json", *pip) for number, pip in enumerate(sets)]
     rng = random.Random(3)
@@ -279,7 +279,7 @@ def test_a_failed_build_leaves_the_next_one_alone(
     with pytest.raises(PonchoError, match="nothing-of-that-name"):
         build("alone==1", "nothing-of-that-name")
     assert build("alone==1") == fresh("alone==1")
-    assert build.heard("used as it is")
+    assert build.heard("of an earlier build, as it is")
 
 
 def test_poncho_cache_as_a_user_types_it(only_wheels: Path, cache: BuilderCache, tmp_path: Path) -> None:

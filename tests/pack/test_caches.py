@@ -24,6 +24,7 @@ from tests.support.prefixes import CONDA_PLACEHOLDER, conda_binary, conda_record
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuilderCache:
     """Return an empty cache, for files that may have been changed just now."""
     monkeypatch.setattr(known, "_RACY_NS", 0)
+    monkeypatch.setattr(known, "_RACY_SECONDS_NS", 0)
     return BuilderCache(tmp_path / "cache")
 
 
@@ -97,8 +98,10 @@ def test_a_file_that_was_changed_in_place_is_packed_as_it_is_now(
     assert second.path.read_bytes() == packed(big, tmp_path / "plain.tar.gz").path.read_bytes()
 
 
-def test_what_changed_just_now_is_read_again(big: Path, tmp_path: Path) -> None:
-    cache = BuilderCache(tmp_path / "cache")  # with the real margin
+def test_what_changed_just_now_is_read_again(
+    big: Path, cache: BuilderCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known, "_RACY_NS", 3600 * 1_000_000_000)
     packed(big, tmp_path / "first.tar.gz", cache=cache)
     assert not entries(cache, "looks")
     assert entries(cache, "blocks")
@@ -190,22 +193,14 @@ def test_a_copy_of_the_prefix_elsewhere_uses_the_blocks(big: Path, cache: Builde
     assert entries(cache, "blocks") == before
 
 
-def test_hard_links_from_a_cache_are_known_by_their_inode(big: Path, cache: BuilderCache, tmp_path: Path) -> None:
-    if known.birth_time(str(big / "bin/tool")) is None:
-        pytest.skip("this file system does not tell when an inode was made")
-    built = []
-    for name in ("scratch-a", "scratch-b"):
-        prefix = tmp_path / name
-        shutil.copytree(big / "lib", prefix / "lib", symlinks=True, copy_function=os.link)
-        (prefix / "lib/absolute").unlink()
-        (prefix / "bin").mkdir()
-        (prefix / "bin/new").write_text("made for this build\n")
-        built.append(packed(prefix, tmp_path / f"{name}.tar.gz", cache=cache, origin="linked"))
-        looks = entries(cache, "looks")
-        shutil.rmtree(prefix)
-    assert built[0].path.read_bytes() == built[1].path.read_bytes()
-    assert looks
-    assert entries(cache, "looks") == looks
+def test_what_changed_in_the_same_tick_of_the_clock_is_not_kept() -> None:
+    began = 1_700_000_000_500_000_000
+    assert known._is_racy(began, began)
+    assert known._is_racy(began - 50_000_000, began)
+    assert not known._is_racy(began - 200_000_000, began)
+    # Whole seconds: a clock that ticks so seldom.
+    assert known._is_racy(1_699_999_999_000_000_000, began)
+    assert not known._is_racy(1_699_999_998_000_000_000, began)
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(big: Path, tmp_path: Path) -> None:

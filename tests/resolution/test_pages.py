@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from poncho.engine.pip_tools import run_tool
 from poncho.errors import PonchoError
-from poncho.resolution import resolve_pip
-from poncho.resolution.pages import consulted_names, missing_versions, wanted_network
+from poncho.resolution import pip_with_uv, resolve_pip
+from poncho.resolution.pages import absent_pages, consulted_names, missing_versions, wanted_network
 from poncho.store import BuilderCache
 from tests.resolution.conftest import Index, serve_index, write_wheel
 
@@ -41,11 +43,11 @@ def resolve(conda_python: Path, own_index: Index, tmp_path: Path):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
     environ = {**kept, "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": own_index.url}
 
-    def run(*requirements: str, cache: str = "cache") -> dict[str, str]:
+    def run(*requirements: str, cache: str = "cache", links: Path | None = None) -> dict[str, str]:
         own_index.requests.clear()
-        found = resolve_pip(
-            requirements, python=conda_python, environ=environ, cache=BuilderCache(tmp_path / cache), root=tmp_path
-        )
+        more = {"PIP_FIND_LINKS": str(links)} if links else {}
+        kept = BuilderCache(tmp_path / cache)
+        found = resolve_pip(requirements, python=conda_python, environ=environ | more, cache=kept, root=tmp_path)
         return {one.name: one.version for one in found}
 
     return run
@@ -96,3 +98,50 @@ def test_what_uv_says_is_understood() -> None:
     assert missing_versions(log) == {"foo-bar": "1.5"}
     assert wanted_network(log)
     assert not wanted_network("DEBUG Searching for a compatible version of foo (*)\n")
+
+
+def test_a_page_that_an_index_does_not_have_is_told_by_what_it_keeps_of_others() -> None:
+    log = (
+        "DEBUG Found stale response for: https://one.invalid/simple/foo/\n"
+        "DEBUG Sending revalidation request for: https://one.invalid/simple/foo/\n"
+        "DEBUG No cache entry for: https://one.invalid/simple/bar/\n"
+        "DEBUG Sending fresh GET request for: https://one.invalid/simple/bar/\n"
+        "DEBUG Sending fresh GET request for: https://keeps-nothing.invalid/simple/bar/\n"
+    )
+    absent = absent_pages(log)
+    assert absent == {"https://one.invalid/simple/bar/"}
+    again = "DEBUG Sending fresh GET request for: https://one.invalid/simple/bar/\n"
+    assert not wanted_network(again, absent=absent)
+    assert wanted_network(again)
+    assert wanted_network(
+        again + "DEBUG Sending fresh GET request for: https://one.invalid/simple/baz/\n", absent=absent
+    )
+    assert wanted_network(
+        again + "DEBUG Sending revalidation request for: https://one.invalid/simple/foo/\n", absent=absent
+    )
+
+
+def test_what_is_in_a_folder_only_is_resolved_without_the_network_once_the_pages_are_read(
+    resolve, own_index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    online: list[list[str]] = []
+
+    def counted(argv: list[str], **how: Any) -> Any:
+        if "UV_OFFLINE" not in how["env"]:
+            online.append(argv[2:4])
+        return run_tool(argv, **how)
+
+    monkeypatch.setattr(pip_with_uv, "run_tool", counted)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write_wheel(folder, "local", "1.0", ("alpha",))
+    expected = {"alpha": "1.0", "beta": "1.0", "gamma": "1.0", "local": "1.0"}
+    assert resolve("local", links=folder) == expected
+    for version in ("2.0", "3.0"):
+        write_wheel(folder, "local", version, ("alpha",))
+        online.clear()
+        assert resolve("local", links=folder) == expected | {"local": version}
+        assert [words[0] for words in online] == ["compile"]
+    # It was not there a moment ago, and counts as soon as it is.
+    publish(own_index, "local", "4.0")
+    assert resolve("local", links=folder) == {"local": "4.0"}
