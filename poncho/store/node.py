@@ -17,6 +17,7 @@ from poncho._types import Event, Reporter, silent
 from poncho._words import counted
 from poncho.errors import StoreError
 from poncho.store.atomic import remove_tree
+from poncho.store.fetched import drop_fetched, fetched
 from poncho.store.liveness import InUseError, sole_user, started, users
 from poncho.store.mounts import IMAGE, unmount
 
@@ -31,6 +32,8 @@ _GONE = ".gone."
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One unpacked package: its name, directory, package digest, size on disk in bytes, and when it was last used.
+
+    The size counts the package file too, where it was fetched by URL and is kept.
 
     ``used`` is in seconds since the epoch. The kernel keeps it (the access time of a file that each start reads): to a
     day with the usual mount option relatime; the time of unpacking where the file system keeps no access times.
@@ -75,6 +78,7 @@ class NodeStore:
     def entries(self) -> list[Entry]:
         """Return the unpacked packages, the longest unused first. Raises StoreError when the store cannot be read."""
         found = []
+        kept = fetched(self.root)
         for path in self._directories():
             if path.name.startswith((".", "work.")):
                 continue
@@ -84,7 +88,8 @@ class NodeStore:
                 read = read or [(path / _DIGEST).stat()]
             except (OSError, ValueError):
                 continue  # not one of ours, or being deleted
-            found.append(Entry(path.name, path, digest, tree_size(path), _used(read)))
+            size = tree_size(path) + sum(package.size for package in kept if package.is_source_of([path.name]))
+            found.append(Entry(path.name, path, digest, size, _used(read)))
         return sorted(found, key=lambda entry: (entry.used, entry.name))
 
     def find(self, name: str) -> Entry:
@@ -125,6 +130,8 @@ class NodeStore:
             reporter(Event("info", "prune", f"{entry.name}: {said}", done=entry.size, unit="bytes"))
         if not dry_run:
             self._sweep()
+            if due or not entries:
+                drop_fetched(self.root, {entry.name for entry in self.entries()}, self._locked)
         return Pruned(tuple(deleted), tuple(in_use), sum(entry.size for entry in deleted))
 
     def in_use(self, entry: Entry) -> bool:

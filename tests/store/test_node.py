@@ -238,3 +238,25 @@ def test_a_terminal_gets_a_line_of_headings_and_a_program_none(run: Runner) -> N
     os.close(master)
     assert head.split() == ["PACKAGE", "SIZE", "LAST", "USED", "(UTC)"]
     assert row.startswith(entry.name)
+
+
+def test_a_fetched_package_goes_with_what_was_unpacked_from_it(run: Runner) -> None:
+    urls = []
+    for number in range(2):
+        package = run.directory / f"{number}.tar.gz"
+        plain(variables={"N": f"lib/{number}"}).write(package)
+        urls.append(f"file://{package}")
+        run("-e", urls[-1], "true").ok()
+    store = NodeStore(run.store)
+    first, _ = store.entries()
+    kept = run.store / ".fetched"
+    sizes = {path: path.stat().st_blocks * 512 for path in kept.glob("*.package")}
+    assert len(sizes) == 2
+    assert first.size > max(sizes.values())
+    store.prune(names=[first.name])
+    assert len(list(kept.glob("*.package"))) == len(list(kept.glob("url-*"))) == 1
+    store.prune(dry_run=True)
+    assert len(list(kept.glob("*.package"))) == 1
+    store.prune()
+    assert list(kept.iterdir()) == []
+    run("-e", urls[0], "true").ok()

@@ -134,6 +134,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._serve(owner, resource)
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def _allowed(self, resource: Resource) -> bool:
         if resource.basic is not None:
             expected = "Basic " + base64.b64encode(":".join(resource.basic).encode()).decode()
@@ -192,6 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send_header("Content-Length", str(length))
         self.end_headers()
+        if self.command == "HEAD":
+            return
         stop = len(body)
         if resource.drop_after is not None and resource.drops > 0 and resource.drop_after < len(body):
             resource.drops -= 1
@@ -229,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
         if body is not None:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if body:
+        if body and self.command != "HEAD":
             self.wfile.write(body)
 
 
