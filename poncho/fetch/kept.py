@@ -48,14 +48,15 @@ def kept_data(
         {name: plain(one) for name, one in files.items()},
     )
     place = cache.directory("data") / key
+    ours = False
     while True:
         found = _read(place, commits, files)
         if found is not None:
             with suppress(OSError):
                 os.utime(place / "state.json")
-            reporter(
-                Event("info", "data", f"{counted(len(commits) + len(files), 'source')}, as an earlier build left them")
-            )
+            if not ours:
+                count = counted(len(commits) + len(files), "source")
+                reporter(Event("info", "data", f"{count}, as an earlier build left them"))
             return found, place / "data"
         if place.exists():
             _put_aside(place, cache)
@@ -68,6 +69,7 @@ def kept_data(
                     "stamps": take_stamps(private / "data"),
                 }
                 write_answer(private / "state.json", state)
+                ours = True
 
 
 def _locks(

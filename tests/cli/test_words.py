@@ -104,7 +104,7 @@ def test_an_interrupted_build_leaves_nothing_and_says_so(number: signal.Signals,
             text=True,
         )
         deadline = time.monotonic() + 30
-        while not list(tmp_path.glob("cache/tmp/build-*")) and time.monotonic() < deadline:
+        while not list(tmp_path.glob("cache/tmp/*")) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.3)
         build.send_signal(number)

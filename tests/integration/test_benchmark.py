@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import CHECKOUT, environment
+from tests.support.faults import FULL
+
+# Minutes each: the others are the sample.
+_LONG = pytest.mark.skipif(not FULL, reason="with PONCHO_TEST_FULL=1 only")
 
 
+@_LONG
 @pytest.mark.slow
 @pytest.mark.network
 def test_the_benchmark_of_the_whole_path_prints_every_comparison(tmp_path: Path) -> None:
@@ -54,6 +59,7 @@ def test_the_benchmark_of_the_start_prints_every_comparison(tmp_path: Path) -> N
     assert not [path.name for path in tmp_path.iterdir() if path.is_dir()]
 
 
+@_LONG
 @pytest.mark.slow
 @pytest.mark.network
 def test_the_benchmark_of_packing_prints_every_comparison(tmp_path: Path) -> None:
@@ -83,6 +89,7 @@ def test_the_benchmark_of_analysing_prints_every_comparison(tmp_path: Path) -> N
     assert "ours, again" in run.stdout
 
 
+@_LONG
 @pytest.mark.slow
 @pytest.mark.network
 def test_the_benchmark_of_building_again_prints_every_comparison(tmp_path: Path) -> None:
