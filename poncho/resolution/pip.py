@@ -13,6 +13,7 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
+from urllib.request import url2pathname
 
 from packaging.utils import canonicalize_name
 
@@ -31,6 +32,7 @@ _NETWORK_WORDS = (
     "failed to fetch", "error sending request", "network was disabled", "connection", "name resolution", "timed out",
     "could not find a version that satisfies the requirement setuptools (from versions: none)",
 )  # fmt: skip
+_FILE_URL = re.compile(r"(?:^|@\s*)file://(?:localhost)?(/[^\s#;]*)")
 FAILED = (BuildError, ResolveError)
 
 
@@ -84,15 +86,29 @@ def resolve_pip(
 def requirement_line(text: str, root: Path) -> str:
     """Return a requirement as a line of a requirements file; a local path becomes a ``file://`` URL, extras kept.
 
-    Raises ResolveError when there is nothing at a local path.
+    Raises ResolveError when there is nothing at a local path, BuildError when there is nothing at a ``file://`` URL.
     """
     if not is_local(text):
+        _check_file_url(text)
         return text
     absolute = absolute_local(text, root)
     path, bracket, extras = absolute.partition("[") if absolute.endswith("]") else (absolute, "", "")
     if not Path(path).exists():
         raise ResolveError(f"{text}: no such file or directory", hint=f"looked for {path}")
     return Path(path).as_uri() + bracket + extras
+
+
+def _check_file_url(text: str) -> None:
+    """Raise BuildError where a requirement names a file of this machine that is gone.
+
+    Asked here, because uv's words for it depend on what its cache holds.
+    """
+    found = _FILE_URL.search(text)
+    if found and not Path(url2pathname(found[1])).exists():
+        raise BuildError(
+            f"local code is no longer there: {text}",
+            hint="analyse the program again: a spec that names local code is for the machine and time that it was made",
+        )
 
 
 def installed_distributions(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -120,12 +136,6 @@ def explain(error: PonchoError, constraints: Mapping[str, str]) -> PonchoError:
         return BuildError(
             f"local code cannot be built: {_words(tail)}",
             hint="give its directory a pyproject.toml with a [project] name and version, or put the files beside the program",
-            context=error.context,
-        )
-    if "distribution not found at: file:" in low:
-        return BuildError(
-            f"local code is no longer there: {_words(tail)}",
-            hint="analyse the program again: a spec that names local code is for the machine and time that it was made",
             context=error.context,
         )
     clashes = sorted(name for name, version in constraints.items() if _mentions(tail, name, version))

@@ -11,11 +11,12 @@ from pathlib import Path
 from tests.support.channel import cache_directory
 
 _SHARED = "PONCHO_TESTS_SHARED"
-# What would change the outcome of a test. PIP_*, UV_*, SSL_*, *_PROXY stay: they lead to the package index.
+# What would change the outcome of a test (CI: a build there prints a line for each step).
+# PIP_*, UV_*, SSL_*, *_PROXY stay: they lead to the package index.
 _PERSONAL = re.compile(
     r"(PONCHO_(?!TEST)|PYTHON|CONDA|_CE_|MAMBA|PIXI|RATTLER|XDG_|VIRTUAL_ENV|LD_|GIT_(?!SSL)|NETRC|CDPATH|ENV$|BASH_ENV|"
     r"SOURCE_DATE_EPOCH|PIP_(TARGET|PREFIX|USER|REQUIRE_VIRTUALENV)|PARSL|WORK_QUEUE|VINE|TASKVINE|CCTOOLS|"
-    r"NO_COLOR|FORCE_COLOR|CLICOLOR).*"
+    r"NO_COLOR|FORCE_COLOR|CLICOLOR|CI$).*"
 )
 
 
