@@ -88,6 +88,11 @@ def install_handlers(second: Callable[[], None]) -> None:
     _State.hook = before
 
 
+def finish() -> None:
+    """Let a signal that comes from now on change nothing, until the handlers are restored: the work is done."""
+    _State.depth += 1
+
+
 def restore_handlers(instead: signal.Handlers | None = None) -> None:
     """Undo ``install_handlers``; or put ``instead`` in the place of all handlers."""
     for number, handler in _State.before.items():

@@ -44,6 +44,13 @@ def test_a_local_directory_called_t_is_no_token():
     assert redact("/home/me/t/run/out: no such directory") == "/home/me/t/run/out: no such directory"
 
 
+@pytest.mark.parametrize("url", ["file:///scratch/t/alice/channel/noarch/x.conda", "file:///t/alice/data.git"])
+def test_nor_is_one_in_the_url_of_a_local_file(url):
+    assert strip_credentials(url) == url
+    assert strip_channel(url) == url
+    assert redact(f"cannot read {url}") == f"cannot read {url}"
+
+
 def test_ssh_user_names_are_no_secret():
     assert redact("ssh://git@host.example/repo") == "ssh://git@host.example/repo"
     assert redact("git@host.example:repo") == "git@host.example:repo"

@@ -54,6 +54,7 @@ def run(parser: ArgumentParser, command: Command, argv: Sequence[str] | None) ->
     arguments = parser.parse_intermixed_args(argv)
     try:
         status = _guarded(parser.prog, command, arguments)
+        _cleanup.finish()
     except _cleanup.Interrupted:
         # The frames that it held, and the clean-up in them, are gone when this block is.
         status = 128

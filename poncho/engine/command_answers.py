@@ -186,6 +186,8 @@ def _without_traceback(words: str) -> str:
 
 def _mask(text: str, urls: Iterable[str]) -> str:
     for url in urls:
+        if url.startswith("file:"):
+            continue
         for found in _SECRETS.finditer(url):
             text = text.replace(found["userinfo"] or found["token"], MASK)
     return text

@@ -58,7 +58,7 @@ def warm(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sizes(need: int) -> list[int]:
     """Return sizes from 1 % to 99 % of the need."""
-    number = count(6, 50)
+    number = count(3, 50)
     return [need * (1 + 98 * step // (number - 1)) // 100 // PAGE * PAGE for step in range(number)]
 
 

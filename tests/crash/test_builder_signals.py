@@ -104,11 +104,11 @@ def leftovers(root: Path) -> list[str]:
 def test_a_build_that_is_interrupted_at_a_random_time_leaves_nothing(ground: Ground, tmp_path: Path) -> None:
     dice = random.Random(ground.digest)
     work = tmp_path / "work"
-    for number in range(count(10, 70)):
+    for number in range(count(4, 70)):
         shutil.rmtree(work, ignore_errors=True)
         for name in ("out", "tmp"):
             (work / name).mkdir(parents=True)
-        cold = number % 10 == 9
+        cold = number % 10 == 3
         if not cold:
             shutil.copytree(ground.cache, work / "cache", copy_function=os.link)
         name = dice.choice(SIGNALS)

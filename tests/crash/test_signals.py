@@ -20,13 +20,14 @@ from tests.support.runner import Runner
 
 NAMES = ["INT", "TERM", "HUP", "QUIT", "USR1"]
 COUNTING = """
-import os, signal, sys
+import os, select, signal, sys
 def count(number, frame):
     os.write(1, b"%d %d\\n" % (number, os.getpid()))
 for name in sys.argv[1:]:
     signal.signal(getattr(signal, "SIG" + name), count)
 os.write(1, b"ready %d\\n" % os.getpid())
-while os.read(0, 1):
+# A signal just before a read that blocks would only be seen after it.
+while not select.select([0], [], [], 0.05)[0] or os.read(0, 1):
     pass
 """
 

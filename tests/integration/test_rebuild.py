@@ -26,6 +26,7 @@ from tests.support.cli import CHECKOUT, environment, run_cli
 from tests.support.wheels_index import only_from, write_wheel
 
 FULL = os.environ.get("PONCHO_TEST_FULL") == "1"
+AT_ONCE = 8 if FULL else 4
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 # Packages that have something to be left behind, or to be mixed up: a script, a namespace shared by two, a module alone.
 WHEELS: tuple[tuple[str, str, dict[str, str] | None, str], ...] = (
@@ -141,7 +142,7 @@ def test_random_walks_through_specs_give_the_bytes_of_new_environments(
 ) -> None:
     rng = random.Random(7)
     build = Builder(cache, tmp_path)
-    for _ in range(30 if FULL else 5):
+    for _ in range(30 if FULL else 3):
         pip = tuple(
             f"{name}=={rng.choice(versions)}"
             for name, versions in (("alone", "12"), ("scripted", "12"), ("left", "1"), ("right", "1"), ("beside", "1"))
@@ -214,16 +215,16 @@ def _spec(path: Path, *pip: str) -> Path:
     return path
 
 
-def test_eight_builders_at_once_on_one_cache_all_get_it_right(
+def test_builders_at_once_on_one_cache_all_get_it_right(
     wheels: Path, only_wheels: Path, fresh: Callable[..., str], cache: BuilderCache, tmp_path: Path
 ) -> None:
     sets = [("alone==1", "beside"), ("alone==2", "beside"), ("alone==1", "beside", "left")]
     specs = [_spec(tmp_path / f"{number}.json", *pip) for number, pip in enumerate(sets)]
-    running = [_start(specs[n % 3], tmp_path / f"{n}.tar.gz", cache.root, wheels) for n in range(8)]
+    running = [_start(specs[n % 3], tmp_path / f"{n}.tar.gz", cache.root, wheels) for n in range(AT_ONCE)]
     for process in running:
         words = process.communicate()[1]
         assert process.returncode == 0, words
-    for number in range(8):
+    for number in range(AT_ONCE):
         digest = hashlib.sha256((tmp_path / f"{number}.tar.gz").read_bytes()).hexdigest()
         assert digest == fresh(*sets[number % 3])
     assert verify(cache).damaged == ()
@@ -258,7 +259,7 @@ def test_what_killed_builders_leave_is_accepted_by_none_and_swept_by_the_next(
     specs = [_spec(tmp_path / f"{number}.json", *pip) for number, pip in enumerate(sets)]
     rng = random.Random(3)
     build = Builder(cache, tmp_path)
-    for number in range(40 if FULL else 6):
+    for number in range(40 if FULL else 4):
         process = _start(specs[number % 2], tmp_path / "killed.tar.gz", cache.root, wheels)
         time.sleep(rng.uniform(0.3, 2.5))
         os.killpg(process.pid, signal.SIGKILL)

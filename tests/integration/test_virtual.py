@@ -67,14 +67,14 @@ def test_what_runs_in_a_virtual_environment_runs_anywhere(kind: str, options: li
     (venv / "bin/plain").write_text(f"#!/bin/sh\necho {venv}\n")
     (venv / "bin/plain").chmod(0o755)
     listed = json.loads(
-        subprocess.run([venv / "bin/python", "-B", "-c", _LISTED], capture_output=True, check=True).stdout
+        subprocess.run([venv / "bin/python", "-B", "-c", _LISTED], cwd=tmp_path, capture_output=True, check=True).stdout
     )
     before = packages.tree_state(venv)
     output = tmp_path / "env.tar.gz"
     run_cli("poncho_package_create", venv, output).ok()
     assert packages.tree_state(venv) == before
     venv.rename(tmp_path / "gone")
-    assert json.loads(packages.run_in(output, "python", "-c", _LISTED).ok().stdout) == listed
+    assert json.loads(packages.run_in(output, "python", "-c", _LISTED, cwd=tmp_path).ok().stdout) == listed
     prefix = packages.run_in(output, "python", "-c", "import sys; print(sys.prefix)").ok().stdout.strip()
     assert packages.run_in(output, "tool").ok().stdout == f"tool {prefix}\n"
     assert packages.run_in(output, "plain").ok().stdout == f"{prefix}\n"
