@@ -39,12 +39,13 @@ fi
 # Most of the time goes into environments that are made and deleted: in memory, where there is plenty, that is half of it.
 at_least() { [ "${1:-0}" -ge "$2" ]; }
 if [ -z "${TMPDIR:-}" ] && [ -z "${PONCHO_TEST_FULL:-}" ] &&
-    at_least "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')" 8000000 &&
-    at_least "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)" 12000000 &&
+    at_least "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')" 12000000 &&
+    at_least "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo)" 16000000 &&
     fast=$(mktemp -d /dev/shm/poncho-tests.XXXXXX); then
     trap 'rm -rf "$fast"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
+    chmod 755 "$fast" # some tests are other users
     printf '#!/bin/sh\n' >"$fast/try" && chmod +x "$fast/try"
     if "$fast/try" 2>/dev/null; then export TMPDIR="$fast"; fi
 fi
