@@ -12,6 +12,7 @@ from pathlib import Path
 
 from poncho._cleanup import deferred, register
 from poncho._redact import redact
+from poncho.engine.unbuilt import find_unbuilt
 from poncho.errors import BuildError, DiskFullError, PonchoError
 
 TAIL_LINES = 25
@@ -115,6 +116,13 @@ def tool_failed(
     context = {"command": redact(shlex.join(argv)), "status": status, "tail": redact("\n".join(lines))}
     if says_disk_full("\n".join(lines)):
         return DiskFullError(f"cannot {step}: no space left on the file system of the cache", context=context)
+    unbuilt = find_unbuilt(output)
+    if unbuilt is not None:
+        return BuildError(
+            f"cannot build {unbuilt.label}: {unbuilt.why}",
+            hint=unbuilt.hint,
+            context={**context, "unbuilt": unbuilt.label},
+        )
     return error(f"cannot {step}: {Path(argv[0]).name}: {words or ending}", hint=hint, context=context)
 
 
@@ -130,7 +138,8 @@ def telling_line(lines: Sequence[str]) -> str:
         for line in reversed(lines):
             if marker in line.lower():
                 return _without_marker(line)
-    return lines[-1].strip() if lines else ""
+    told = [line.strip() for line in lines if not line.lstrip().startswith("hint:")]
+    return told[-1] if told else ""
 
 
 def _without_marker(line: str) -> str:

@@ -138,6 +138,8 @@ def explain(error: PonchoError, constraints: Mapping[str, str]) -> PonchoError:
             hint="give its directory a pyproject.toml with a [project] name and version, or put the files beside the program",
             context=error.context,
         )
+    if "unbuilt" in error.context:
+        return error
     clashes = sorted(name for name, version in constraints.items() if _mentions(tail, name, version))
     if clashes:
         both = ", ".join(f"{name} {constraints[name]}" for name in clashes)
