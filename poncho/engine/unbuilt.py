@@ -6,19 +6,20 @@ import re
 from dataclasses import dataclass
 
 # uv: "Failed to build `name==1.0`", or a directory; pip: "Failed to build 'name' when …", "Failed building wheel for name".
+# uv breaks long lines.
 _NAMED = re.compile(
-    r"Failed (?:to build|building wheel for) [`'\"]?(?P<name>[A-Za-z0-9/][^`'\"\n]*?)[`'\"]?(?: when .*)?$",
-    re.MULTILINE,
+    r"Failed (?:to build|building wheel for)\s+(?:(?P<quote>[`'\"])(?P<name>[^`'\"]+)(?P=quote)|(?P<bare>[^\s`'\"]+))"
 )
 # pip says no name where the metadata cannot be made: it is that of which it spoke last.
 _NAMELESS = re.compile(r"metadata-generation-failed|Preparing metadata .* did not run successfully")
-_SPOKEN_OF = re.compile(r"^\s*(?:Collecting|Processing) (?P<name>[^\s(]+)", re.MULTILINE)
+_SPOKEN_OF = re.compile(r"^\s*(?:Collecting|Processing) (?P<name>(?P<bare>[^\s(]+))", re.MULTILINE)
 _EXCEPTION = re.compile(
     r"(?:[a-z_][\w.]*\.)?\w*(?:Error|Exception|Exit|NotFound)\b: |(?:.*: )?(?:fatal )?error: (?!subprocess|metadata)"
 )
 _IDLE = re.compile(
-    r"(?:hint|note):|\[(?:stdout|stderr|end of output)\]|(?:error: )?(?:subprocess-exited-with-error|metadata-generation-failed)"
-    r"|See above for |Encountered error while generating|exit code: "
+    r"(?:hint|note):|\[(?:stdout|stderr|end of output)\]|(?:error|cause):?\s*$|See above for |Encountered error while generating"
+    r"|exit code: |(?:error:\s*)?(?:when getting requirements|subprocess-exited-with-error|metadata-generation-failed)",
+    re.IGNORECASE,
 )
 
 
@@ -33,7 +34,7 @@ class Unbuilt:
     @property
     def label(self) -> str:
         """Return the name as a person knows it: of a directory, which may be a copy, its own name alone."""
-        return self.name.rstrip("/").rpartition("/")[2] if self.name.startswith("/") else self.name
+        return self.name if "@" in self.name else self.name.rstrip("/").rpartition("/")[2]
 
     @property
     def hint(self) -> str:
@@ -53,9 +54,9 @@ def find_unbuilt(output: str) -> Unbuilt | None:
         found = next(reversed(list(_SPOKEN_OF.finditer(output))), None)
     if found is None:
         return None
-    name = found["name"].strip()
-    lines = [line.strip(" ×╰─▶│├>") for line in output.splitlines()]
-    telling = [line for line in lines if line and not _IDLE.match(line) and not _NAMED.search(line)]
+    name = " ".join((found["name"] or found["bare"]).split())
+    lines = [line.strip(" ×╰─▶│├>") for line in _NAMED.sub("", output).splitlines()]
+    telling = [line for line in lines if line and not _IDLE.match(line)]
     raised = [line for line in telling if _EXCEPTION.match(line)]
     why = (raised or telling or ["its build failed"])[-1].removeprefix("cause: ")
-    return Unbuilt(name, why, local="file:" in name or name.startswith(("/", ".")))
+    return Unbuilt(name, why, local="file:" in name or ("@" not in name and "/" in name))

@@ -57,6 +57,11 @@ PIP = """\
             "src/x.c:1:10: fatal error: nowhere.h: No such file or directory",
         ),
         (PIP, "thing", "RuntimeError: no compiler"),
+        (
+            "error: Failed to build\n  `/a/long/path/slow-project`\n  cause: Call to `backend.build_wheel` failed\n",
+            "/a/long/path/slow-project",
+            "Call to `backend.build_wheel` failed",
+        ),
         ("ERROR: Failed to build 'thing' when getting requirements to build wheel\n", "thing", "its build failed"),
     ],
 )
@@ -86,6 +91,7 @@ def test_a_project_whose_build_fails_is_one_line_that_names_it_and_says_why(tmp_
     spec.write_text('{"pip": ["./broken"]}')
     env = {"PONCHO_NO_UV": without} if without else {}
     done = run_cli("poncho_package_create", spec, tmp_path / "env.tar.gz", env=env).failed()
+    assert len(done.stderr.splitlines()) > 1, done.stderr
     *_, first, hint = done.stderr.splitlines()
     assert first.startswith("poncho_package_create: error: cannot build broken")
     assert "RuntimeError: this compiler is too old" in first
