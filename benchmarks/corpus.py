@@ -46,7 +46,7 @@ DRAWS = {
     1: (20261121, {"conda": (80, 110), "pypi": (40, 100)}),
     2: (20261122, {"conda": (40, 70), "pypi": (20, 60)}),
 }
-_TARGET = {
+TARGET = {
     "python_version": "3.11",
     "python_full_version": "3.11.7",
     "implementation_name": "cpython",
@@ -152,7 +152,7 @@ def _requirements(index: Index, release: Release, root: Path) -> tuple[set[str],
             one = Requirement(line)
         except InvalidRequirement:
             continue
-        if one.marker is None or one.marker.evaluate({**_TARGET, "extra": ""}):
+        if one.marker is None or one.marker.evaluate({**TARGET, "extra": ""}):
             declared.add(canonical(one.name))
         elif "extra" in str(one.marker):
             extras.add(canonical(one.name))
@@ -225,13 +225,14 @@ def _qualifies(name: str, population: str, index: Index, draw: int) -> Project |
     wheel = release.plainest_wheel if release else None
     if release is None or wheel is None or not wheel.name.endswith("-none-any.whl"):
         return None
-    if not any(_is_source(file) for file in release.files):
+    if not any(is_source(file) for file in release.files):
         return None
     declared, _ = _requirements(index, release, Path("/nonexistent"))
     return Project(name, release.version, population, draw) if len(declared - {name}) >= 2 else None
 
 
-def _is_source(file: File) -> bool:
+def is_source(file: File) -> bool:
+    """Tell a source distribution that can be unpacked."""
     return not file.is_wheel and file.name.endswith((".tar.gz", ".zip"))
 
 

@@ -62,11 +62,14 @@ def assemble(
     answered = {answer.imported.partition(".")[0] for answer in answers.values() if isinstance(answer, Named)}
     gathered: dict[tuple[str, str], _Gathered] = {}
     lost: dict[str, list[tuple[Need, Unknown]]] = {}
+    sure: set[str] = set()
     for need, idle in _with_alternatives(needs, answers):
         answer = answers[need.name]
         if isinstance(answer, Unknown):
             # A bare namespace is met by the distributions below it that are needed anyway.
             if answer.imported.partition(".")[0] not in answered or answer.imported != need.name.partition(".")[0]:
+                if need.tier <= Tier.CONDITIONAL and not _is_apart(need):
+                    sure.add(answer.imported)
                 lost.setdefault(answer.imported, []).append((need, answer))
         elif answer.requirement:
             tier = max(need.tier, Tier.OPTIONAL) if idle or _is_aside(answer, need) else need.tier
@@ -93,8 +96,17 @@ def assemble(
         pairs = lost[name]
         places = tuple(sorted({need.place for need, _ in pairs}))
         reasons = tuple(sorted({Reason(need.place, need.name, need.tier, need.why) for need, _ in pairs}, key=_order))
-        result.unresolved.append(Unresolved(name, reasons[0].tier, places, pairs[0][1].advice, reasons))
+        tier = reasons[0].tier if name in sure else max(reasons[0].tier, Tier.OPTIONAL)
+        result.unresolved.append(Unresolved(name, tier, places, pairs[0][1].advice, reasons))
+        if name not in sure and any(map(_is_apart, (need for need, _ in pairs))):
+            text = f"no package is known for import {name}, which only a part of the program uses, so it is left out"
+            result.doubts.append(Problem(places[0], f"{text}: --pkg-mapping {name}=NAME names its package"))
     return result
+
+
+def _is_apart(need: Need) -> bool:
+    """Tell whether only a part of a package needs an import, so that the rest of it works in a package without it."""
+    return need.inside and not need.firm and need.tier is Tier.CONDITIONAL
 
 
 def _leave_parts_out(gathered: dict[tuple[str, str], _Gathered]) -> None:

@@ -138,7 +138,9 @@ def _uses(
         beside = {reason.place for reason in here if _is_aside(reason, project)}
         run = tuple(reason for reason in here if reason.place not in beside)
         # A distribution's tier can come of several places together, or be less than that of each.
-        tier = max(one.tier, min((reason.tier for reason in run), default=one.tier))
+        least = min((reason.tier for reason in run), default=one.tier)
+        # What no package is known for can be left out of a spec; a project declares it all the same.
+        tier = max(one.tier, least) if isinstance(one, Finding) else least
         yield _Use(
             one.name,
             frozenset(_names(one, imports, namer)),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from poncho.analysis import disk
 from poncho.analysis.lazy import IN_A_TABLE
-from poncho.analysis.model import ASIDE, ELSEWHERE, Import, Need, Place, Problem, Tier, Unresolved
+from poncho.analysis.model import ASIDE, ELSEWHERE, GUARDED, Import, Need, Place, Problem, Tier, Unresolved
 from poncho.analysis.reading import Reading
 from poncho.analysis.sources import Unit, UnreadableError, unit_of_file
 
@@ -33,6 +33,7 @@ class _Node:
     reading: Reading
     tier: Tier
     edges: list[tuple[Path, Tier]] = field(default_factory=list)
+    instead: set[Path] = field(default_factory=set)
     needs: list[Need] = field(default_factory=list)
 
 
@@ -81,6 +82,7 @@ def follow(
             unit = replace(unit, label=_label(path), roots=_inherited(unit, node.unit))
             nodes[key] = _Node(unit, read(unit), Tier.HINT)
             todo.append(key)
+    _demote(nodes)
     _settle(nodes, entries)
     imported = {str(path) for key, node in nodes.items() for path, tier in node.edges if not tier and str(path) != key}
     for key in sorted(nodes):
@@ -92,14 +94,37 @@ def follow(
     return graph
 
 
+def _demote(nodes: dict[str, _Node]) -> None:
+    """Make a package's module optional that its other modules only try to import (``except ImportError``).
+
+    What tests import says nothing of that, nor what is imported for type checkers: such modules are loaded by name. The
+    module in an ``except`` branch is the one that is there when the other cannot be.
+    """
+    reached: dict[str, Tier] = {}
+    for key, node in nodes.items():
+        for path, tier in node.edges:
+            if str(path) != key and tier <= Tier.OPTIONAL and node.unit.cap < Tier.OPTIONAL:
+                taken = Tier.CONDITIONAL if path in node.instead else tier
+                reached[str(path)] = min(taken, reached.get(str(path), taken))
+    for key, tier in reached.items():
+        module = nodes.get(key)
+        if tier is Tier.OPTIONAL and module is not None and module.unit.inner:
+            module.tier = max(module.tier, tier)
+
+
 def _weighed(need: Need, node: _Node, imported: bool) -> Need:
     """Return a need with the tier that its module allows; ``imported``: another module imports that one outright."""
+    need = replace(need, inside=node.unit.inside)
     tier, why = max(need.tier, node.tier), need.why
     if node.unit.cap >= Tier.OPTIONAL and node.tier >= Tier.OPTIONAL:
         return replace(need, tier=tier, why=ASIDE)
     if node.unit.inside and need.why == "under if":
         # A switch in a library's module: of those in the benchmark's corpus, none was ever declared as required.
         tier, why = max(tier, Tier.OPTIONAL), "under if, in a package's module"
+    elif node.unit.inside and need.why == GUARDED:
+        tier = max(tier, Tier.OPTIONAL)
+    elif node.unit.inner and need.tier <= Tier.CONDITIONAL and tier is Tier.OPTIONAL:
+        why = "in a module that the package goes on without"
     elif node.unit.inner and need.tier is Tier.REQUIRED and tier is Tier.CONDITIONAL:
         why = "in a module that importing the package does not load"
         return replace(need, tier=tier, why=why, firm=imported)
@@ -143,6 +168,7 @@ def _split(node: _Node, outside: Outside, graph: Graph) -> None:
             found = list(_relative(unit, one))
             if found:
                 node.edges += [(path, one.tier) for path in found]
+                node.instead.update(found if one.fallback else ())
             elif unit.path is None or (max(one.tier, unit.cap) <= Tier.CONDITIONAL and one.why != IN_A_TABLE):
                 name = "." * one.level + (one.module or ", ".join(one.names))
                 graph.problems.append(Problem(place, f"the relative import of {name!r} leads to no file"))
@@ -156,6 +182,7 @@ def _split(node: _Node, outside: Outside, graph: Graph) -> None:
         if reached is not None:
             found = reached
             node.edges += [(path, one.tier) for path in found if str(path).endswith((".py", ".pyw"))]
+            node.instead.update(found if one.fallback else ())
             graph.modules += [path for path in found if str(path).endswith(_EXTENSIONS)]
             if found and outside.editable(top, found[0]) and not _is_part_of(unit, found[0]):
                 node.needs.append(Need(top, one.tier, place, one.why))

@@ -97,7 +97,8 @@ class Problem:
 class Need:
     """One import that leaves the program's own code: its dotted name, where it stands, why it counts as it does.
 
-    ``firm`` marks an unconditional one in a package's module that other modules of it import in turn.
+    ``firm`` marks an unconditional one in a package's module that other modules of it import in turn; ``inside`` one
+    in any module of a package.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Need:
     attempt: tuple[str, int] | None = None
     fallback: bool = False
     firm: bool = False
+    inside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ avro                    avro                        avro
 Bio                     biopython                   biopython
 brotli                  brotli                      brotli-python
 bs4                     beautifulsoup4              beautifulsoup4
+bson                    pymongo                     pymongo
 build                   build                       python-build
 cairo                   pycairo                     pycairo
 clang                   libclang                    python-clang
@@ -66,6 +67,7 @@ google.type             googleapis-common-protos    googleapis-common-protos
 googleapiclient         google-api-python-client    google-api-python-client
 graph_tool              -                           graph-tool
 graphviz                graphviz                    python-graphviz
+gridfs                  pymongo                     pymongo
 grpc                    grpcio                      grpcio
 grpc_tools              grpcio-tools                grpcio-tools
 haystack                haystack-ai                 haystack-ai
@@ -160,6 +162,10 @@ win32con                pywin32                     pywin32
 work_queue              -                           ndcctools
 wx                      wxpython                    wxpython
 xdg                     pyxdg                       pyxdg
+xdg.xdg_cache_home      xdg                         xdg
+xdg.xdg_config_home     xdg                         xdg
+xdg.xdg_data_home       xdg                         xdg
+xdg.xdg_state_home      xdg                         xdg
 Xlib                    python-xlib                 python-xlib
 XRootD                  xrootd                      xrootd
 xxhash                  xxhash                      python-xxhash

@@ -99,6 +99,17 @@ def test_an_optional_feature_that_says_what_is_missing_is_no_difference(project:
     assert said(found) == set()
 
 
+def test_what_no_package_is_known_for_is_left_out_of_the_spec_but_missing_all_the_same(project: Any, env: Any) -> None:
+    files = {
+        "pyproject.toml": f'{BUILD}[project]\nname = "m"\ndependencies = []\n',
+        "m/__init__.py": "def f():\n    import pandas\n    import zzz_nowhere\n",
+    }
+    assert said(project(files)) == {("missing", "pandas"), ("missing", "zzz_nowhere")}
+    analysis = analyze(["."], prefix=env.prefix, strict=False)
+    assert [one.name for one in analysis.unresolved] == ["zzz_nowhere"]
+    assert not any("zzz" in one for one in analysis.spec.pip)
+
+
 def test_what_is_excluded_is_not_compared(project: Any) -> None:
     files = {
         "pyproject.toml": f'{BUILD}[project]\nname = "m"\ndependencies = ["six"]\n',

@@ -104,3 +104,29 @@ def test_the_benchmark_of_building_again_prints_every_comparison(tmp_path: Path)
     assert all(0 < row["minimum"] <= row["median"] for section in (whole, packing) for row in section["rows"])
     assert "each byte-identical to another build of it: yes" in run.stdout
     assert not [path.name for path in tmp_path.iterdir() if path.is_dir()]
+
+
+@_LONG
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_applications_starts_two_of_them(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    argv = [
+        sys.executable,
+        str(CHECKOUT / "benchmarks" / "applications.py"),
+        "--small",
+        "--work",
+        str(tmp_path / "work"),
+    ]
+    env = environment({"TMPDIR": tmp_path, "PONCHO_STORE": None, "PONCHO_CACHE_DIR": None})
+    run = subprocess.run(
+        [*argv, "--json", str(found)], env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
+    results = json.loads(found.read_text())["results"]
+    assert [(one["name"], one["started"], one["missing"]) for one in results] == [
+        ("pip-tools", True, ""),
+        ("tldr", True, ""),
+    ]
+    assert all(one["ours"] and one["declared"] for one in results)
+    assert "| **all** | " in run.stdout
