@@ -6,15 +6,18 @@ import os
 import sys
 import types
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
-from poncho.analysis.live import walk_callable
 from poncho.analysis.reading import Reading, read_unit
 from poncho.analysis.sources import Unit, unit_of_file
 from poncho.errors import AnalysisError
 
 _SHOWN = 20
+
+
+def is_live(value: object) -> bool:
+    """Tell whether ``value`` can be walked: something to call, or a collection of Dask, which holds its functions."""
+    return callable(value) or hasattr(type(value), "__dask_graph__")
 
 
 def read_functions(
@@ -35,6 +38,8 @@ def read_functions(
         readings[id(unit)] = _merged(found) if found else read[0]
     if not missing:
         return
+    from difflib import get_close_matches
+
     existing = sorted(names)
     near = [match for name in missing for match in get_close_matches(name, existing, n=1, cutoff=0.6)]
     meant = f"did you mean {' and '.join(dict.fromkeys(near))}? " if near else ""
@@ -69,6 +74,9 @@ def live_units(
     """
     if not live:
         return [], []
+    # Few programs pass functions: what looks into them is not loaded for the others.
+    from poncho.analysis.live import walk_callable
+
     roots = tuple(Path(entry or ".").absolute() for entry in sys.path if os.path.isdir(entry or "."))
     roots = tuple(root for root in roots if is_local("", root))
     units: list[Unit] = []

@@ -40,11 +40,6 @@ class LiveWalk:
     own_files: list[Path] = field(default_factory=list)
 
 
-def is_live(value: object) -> bool:
-    """Tell whether ``value`` can be walked: something to call, or a collection of Dask, which holds its functions."""
-    return callable(value) or hasattr(type(value), "__dask_graph__")
-
-
 def walk_callable(function: object, version: tuple[int, int], is_local: Callable[[str, Path], bool]) -> LiveWalk:
     """Return what ``function`` needs: a function, method, partial, decorated app, class, instance that can be called, or
     a Dask collection.

@@ -19,10 +19,9 @@ from poncho.analysis.assemble import assemble, refuse_unresolved, spec_of
 from poncho.analysis.choose import Choice, refuse_unknown
 from poncho.analysis.declared import declared_in
 from poncho.analysis.environment import Environment, find_environment
-from poncho.analysis.functions import as_functions, live_units, local_to, read_functions
+from poncho.analysis.functions import as_functions, is_live, live_units, local_to, read_functions
 from poncho.analysis.known import answer as known_answer
 from poncho.analysis.known import later_module
-from poncho.analysis.live import is_live
 from poncho.analysis.local import Graph, Outside, follow
 from poncho.analysis.model import Analysis, Place, Problem, Tier
 from poncho.analysis.naming import Namer

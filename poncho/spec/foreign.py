@@ -12,11 +12,6 @@ from poncho.spec.codec import parse
 from poncho.spec.model import Spec
 from poncho.spec.requirements import absolute_local, check_requirement, is_local
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 # The reference expression of PEP 723.
 _SCRIPT_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 _INCLUDE = re.compile(r"(?:-r|--requirement)[ =]?\s*(?P<path>.+)")
@@ -144,6 +139,11 @@ def _from_metadata(table: dict[str, Any], *, source: str | None, pointer: str) -
 
 
 def _toml(text: str, source: str | None) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         table: dict[str, Any] = tomllib.loads(text)
         return table

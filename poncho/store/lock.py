@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from poncho.errors import StoreError
 
 
@@ -18,6 +16,9 @@ def exclusive(path: Path, *, timeout: float = 3600.0) -> Iterator[None]:
     ``timeout`` is in seconds. The lock saves double work; correctness comes from the rename that publishes. So a file
     system without locks is no error. Raises StoreError that names the lock when the time is over.
     """
+    # It takes longer to load than many a command that needs no lock takes in all.
+    from filelock import FileLock, Timeout
+
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=timeout)
     try:
