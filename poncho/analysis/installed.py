@@ -15,6 +15,7 @@ from pathlib import Path
 
 from poncho.analysis.editable import Origin, canonical, editable_modules, read_origin
 
+_SUFFIXES = (".py", ".so", ".pyd", ".pyx")
 _MODULE_SUFFIX = re.compile(r"(?:\.(?:cpython|cp|abi|pypy)[\w.-]*)?\.(?:py|so|pyd|pyx)$")
 
 
@@ -80,6 +81,9 @@ def recorded_modules(text: str, *, below: str = "") -> Iterator[str]:
     """Yield dotted module names from RECORD's lines (``path,hash,size``), each package too that has an ``__init__``."""
     for line in text.splitlines():
         path = line[1:].partition('"')[0] if line.startswith('"') else line.partition(",")[0]
+        # Most lines are of bytecode and data: asked first, as it costs least.
+        if not path.endswith(_SUFFIXES):
+            continue
         path = path.removeprefix(below).removeprefix("./")
         if not (found := _MODULE_SUFFIX.search(path)) or path.startswith(("../", "/")) or ".dist-info/" in path:
             continue

@@ -140,7 +140,7 @@ def _mapped(dotted: str, *, minimum: int = 1) -> Answer | None:
     parts = dotted.split(".")
     for length in range(len(parts), minimum - 1, -1):
         part = ".".join(parts[:length])
-        row = _row("imports.tsv", part)
+        row = _table("imports.tsv").row(part)
         if not row:
             continue
         first, second = (set() if cell == "-" else set(cell.split(",")) for cell in row.split("\t"))
@@ -166,7 +166,7 @@ def conda_name(name: str) -> str | None:
 
 def pypi_name(conda: str) -> str | None:
     """Return the PyPI project (canonical) whose conda-forge name is ``conda``; None when no project is known by it."""
-    text = _text("projects.tsv")
+    text = _table("projects.tsv").text
     end = text.find(f"\t{conda}\n")
     if end >= 0:
         return text[text.rindex("\n", 0, end) + 1 : end]
@@ -180,27 +180,43 @@ def only_on_conda(name: str) -> bool:
 
 def _conda_name(name: str) -> str | None:
     """Return the conda-forge name, empty when it is not known, None when the project itself is not."""
-    found = _row("projects.tsv", name)
+    found = _table("projects.tsv").row(name)
     if found is None:
         return None
     return "" if found == "-" else found or name
 
 
-def _row(file: str, key: str) -> str | None:
-    """Return the second column of the row of ``key`` (empty when there is none), None without such a row."""
-    text = _text(file)
-    low, high = 0, len(text)
-    while low < high:
-        # The rows are sorted by code points, so half of them can be left out at each step.
-        start = max(low, text.rfind("\n", low, (low + high) // 2) + 1)
-        end = text.index("\n", start)
-        name, _, rest = text[start:end].partition("\t")
-        if name == key:
-            return rest
-        low, high = (end + 1, high) if name < key else (low, start)
-    return None
+class _Table:
+    """The rows of a file of two columns, sorted by code points: searched in the text for few keys, in a dict for many."""
+
+    _MANY = 200
+
+    def __init__(self, file: str) -> None:
+        self.text = (_DATA / file).read_text("utf-8")
+        self._asked = 0
+        self._rows: dict[str, str] | None = None
+
+    def row(self, key: str) -> str | None:
+        """Return the second column of the row of ``key`` (empty when there is none), None without such a row."""
+        if self._rows is not None:
+            return self._rows.get(key)
+        self._asked += 1
+        if self._asked > self._MANY:
+            pairs = (line.partition("\t") for line in self.text.split("\n") if line)
+            self._rows = {name: rest for name, _, rest in pairs}
+            return self._rows.get(key)
+        low, high = 0, len(self.text)
+        while low < high:
+            # Half of the rows can be left out at each step.
+            start = max(low, self.text.rfind("\n", low, (low + high) // 2) + 1)
+            end = self.text.index("\n", start)
+            name, _, rest = self.text[start:end].partition("\t")
+            if name == key:
+                return rest
+            low, high = (end + 1, high) if name < key else (low, start)
+        return None
 
 
 @lru_cache(maxsize=4)
-def _text(file: str) -> str:
-    return (_DATA / file).read_text("utf-8")
+def _table(file: str) -> _Table:
+    return _Table(file)
