@@ -50,12 +50,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import corpus
-from corpus import PYTHON, Project, is_source
+from corpus import Project, pure_release
 from measure import CHECKOUT, machine, say
 from packaging.requirements import InvalidRequirement, Requirement
 
 from poncho.analysis.editable import canonical
 from poncho.analysis.index import Index, Release
+from poncho.engine.pip_tools import uv_command
 from poncho.errors import PonchoError
 
 LIST = Path(__file__).with_name("applications.txt")
@@ -161,7 +162,16 @@ def resolve(wanted: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the distributions that requirements resolve to. Raises subprocess.CalledProcessError."""
     if not wanted:
         return ()
-    command = ["uv", "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate", "--no-config"]
+    command = [
+        *(uv_command() or ["uv"]),
+        "pip",
+        "compile",
+        "-",
+        "--quiet",
+        "--no-header",
+        "--no-annotate",
+        "--no-config",
+    ]
     command += ["--only-binary", ":all:", "--python-version", "3.11.7", "--python", sys.executable]
     done = subprocess.run(command, input="\n".join(wanted), capture_output=True, text=True, check=True, timeout=300)
     names = (re.match(r"[\w.-]+", line) for line in done.stdout.splitlines())
@@ -288,11 +298,9 @@ def draw(index: Index) -> list[Application]:
 
 
 def _qualifies(name: str, kind: str, index: Index) -> Application | None:
-    release = index.newest(name, PYTHON)
+    release = pure_release(name, index)
     wheel = release.plainest_wheel if release else None
-    if release is None or wheel is None or not wheel.name.endswith("-none-any.whl"):
-        return None
-    if not any(is_source(file) for file in release.files):
+    if release is None or wheel is None:
         return None
     wanted = requirements(release, index)
     if len({Requirement(one).name for one in wanted}) < 2:

@@ -221,14 +221,20 @@ def _draw(repodata: Path, index: Index, draw: int, taken: set[str]) -> Iterator[
 
 
 def _qualifies(name: str, population: str, index: Index, draw: int) -> Project | None:
+    release = pure_release(name, index)
+    if release is None:
+        return None
+    declared, _ = _requirements(index, release, Path("/nonexistent"))
+    return Project(name, release.version, population, draw) if len(declared - {name}) >= 2 else None
+
+
+def pure_release(name: str, index: Index) -> Release | None:
+    """Return a project's newest release when it is pure Python and has a source distribution."""
     release = index.newest(name, PYTHON)
     wheel = release.plainest_wheel if release else None
     if release is None or wheel is None or not wheel.name.endswith("-none-any.whl"):
         return None
-    if not any(is_source(file) for file in release.files):
-        return None
-    declared, _ = _requirements(index, release, Path("/nonexistent"))
-    return Project(name, release.version, population, draw) if len(declared - {name}) >= 2 else None
+    return release if any(is_source(file) for file in release.files) else None
 
 
 def is_source(file: File) -> bool:

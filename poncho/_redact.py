@@ -31,12 +31,12 @@ _AUTH_HEADER = re.compile(
 def redact(text: str) -> str:
     """Return ``text`` with URL userinfo, ``/t/TOKEN/``, secret query values and Authorization headers masked."""
     text = _USERINFO.sub(_mask_userinfo, text)
-    text = _URL.sub(lambda url: url[0] if _is_file(url[0]) else _PATH_TOKEN.sub(rf"\g<head>{MASK}", url[0]), text)
+    text = _URL.sub(lambda url: url[0] if is_file_url(url[0]) else _PATH_TOKEN.sub(rf"\g<head>{MASK}", url[0]), text)
     text = _QUERY_SECRET.sub(rf"\g<head>{MASK}", text)
     return _AUTH_HEADER.sub(rf"\g<head>{MASK}", text)
 
 
-def _is_file(url: str) -> bool:
+def is_file_url(url: str) -> bool:
     """Tell whether a URL names a file of this machine: a directory may be called ``t``, and no server wants a token."""
     return url[:5].lower() == "file:"
 
@@ -79,7 +79,7 @@ def _bare_url(url: str) -> str:
     if at:
         user = userinfo.partition(":")[0]
         netloc = f"{user}@{host}" if parts.scheme.endswith("ssh") and user else host
-    path = parts.path if _is_file(url) else _PATH_TOKEN.sub("", parts.path)
+    path = parts.path if is_file_url(url) else _PATH_TOKEN.sub("", parts.path)
     pairs = parts.query.split("&")
     query = "&".join(pair for pair in pairs if pair.partition("=")[0].lower() not in _SECRET_PARAMETERS)
     if (netloc, path, query) == (parts.netloc, parts.path, parts.query):

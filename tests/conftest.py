@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import machine
 from tests.support.channel import Channel, channels_directory
+from tests.support.faults import FULL
 from tests.support.interpreter import FULL_VERSION
 from tests.support.server import FileServer, serve
 
@@ -18,7 +19,9 @@ _shared = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Isolate before anything of the project is imported."""
+    """Isolate before anything of the project is imported; full counts take as long as they take."""
+    if FULL:
+        config.option.timeout = 0
     config.stash[_shared] = machine.isolate(os.environ.get("PYTEST_XDIST_WORKER", "main"))
 
 

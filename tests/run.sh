@@ -4,7 +4,8 @@
 #   sh tests/run.sh [PYTEST ARGUMENTS]
 #
 # Makes a virtual environment (PONCHO_TEST_VENV, default .venv-test), installs PONCHO and what the tests need, checks the code's form and
-# floors, and runs the tests. As root on Debian it also installs the small programs that some tests want; without them those skip.
+# floors, and runs the tests: in memory, where /dev/shm and the machine have plenty of it and TMPDIR is not set. As root on
+# Debian it also installs the small programs that some tests want; without them those skip.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}

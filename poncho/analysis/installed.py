@@ -16,7 +16,7 @@ from pathlib import Path
 from poncho.analysis.editable import Origin, canonical, editable_modules, read_origin
 
 _SUFFIXES = (".py", ".so", ".pyd", ".pyx")
-_MODULE_SUFFIX = re.compile(r"(?:\.(?:cpython|cp|abi|pypy)[\w.-]*)?\.(?:py|so|pyd|pyx)$")
+_MODULE_SUFFIX = re.compile(rf"(?:\.(?:cpython|cp|abi|pypy)[\w.-]*)?(?:{'|'.join(map(re.escape, _SUFFIXES))})$")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from poncho._redact import MASK
+from poncho._redact import MASK, is_file_url
 from poncho.engine.process import TAIL_LINES, says_disk_full, tool_failed
 from poncho.engine.records import locked_from_record
 from poncho.errors import BuildError, DiskFullError, FetchError, PonchoError, ResolveError
@@ -186,7 +186,7 @@ def _without_traceback(words: str) -> str:
 
 def _mask(text: str, urls: Iterable[str]) -> str:
     for url in urls:
-        if url.startswith("file:"):
+        if is_file_url(url):
             continue
         for found in _SECRETS.finditer(url):
             text = text.replace(found["userinfo"] or found["token"], MASK)

@@ -29,7 +29,6 @@ class Unbuilt:
 
     name: str
     why: str
-    local: bool
 
     @property
     def label(self) -> str:
@@ -39,7 +38,7 @@ class Unbuilt:
     @property
     def hint(self) -> str:
         """Return what a person can do."""
-        if self.local:
+        if "file:" in self.name or ("@" not in self.name and "/" in self.name):
             return "build it alone to see all that is wrong: pip wheel --no-deps DIRECTORY"
         return (
             "there is no wheel of it for this Python and platform: ask for a version that has one, take it from conda, "
@@ -59,4 +58,4 @@ def find_unbuilt(output: str) -> Unbuilt | None:
     telling = [line for line in lines if line and not _IDLE.match(line)]
     raised = [line for line in telling if _EXCEPTION.match(line)]
     why = (raised or telling or ["its build failed"])[-1].removeprefix("cause: ")
-    return Unbuilt(name, why, local="file:" in name or ("@" not in name and "/" in name))
+    return Unbuilt(name, why)

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# linux/sched.h: a process that ends; its files and locks may be closed already, though it is no zombie yet.
+_PF_EXITING = 0x4
 _LINKS = ("exe", "cwd", "root")
 _NO_LEASES = (errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES, errno.EPERM)
 
@@ -77,7 +79,8 @@ def started(pid: int) -> int | None:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
     except OSError:
         return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    exiting = int(fields[6]) & _PF_EXITING
+    return None if exiting or fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def _processes() -> Iterator[int]:
