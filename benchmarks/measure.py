@@ -76,16 +76,17 @@ class Section:
         return row.best - floor.best if floor else None
 
 
-def interleave(cases: Sequence[Case], rounds: int, *, rotate: bool = True) -> list[Row]:
+def interleave(cases: Sequence[Case], rounds: int, *, rotate: bool = True, last: int = 0) -> list[Row]:
     """Run all cases in each of ``rounds`` rounds; each round begins with another one, unless they need their order.
 
-    What is to be repeated in a round takes turns, too.
+    The ``last`` cases stay at the end of a round. What is to be repeated in a round takes turns, too.
     """
     rows = {case.name: Row(case.name, []) for case in cases}
+    turning, staying = cases[: len(cases) - last], cases[len(cases) - last :]
     for number in range(rounds):
-        turn = number % len(cases) if rotate else 0
+        turn = number % len(turning) if rotate else 0
         for again in range(max(case.repeat for case in cases)):
-            for case in (*cases[turn:], *cases[:turn]):
+            for case in (*turning[turn:], *turning[:turn], *staying):
                 if again < case.repeat:
                     if again == 0:
                         say(f"round {number + 1} of {rounds}: {case.name}")

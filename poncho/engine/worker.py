@@ -17,7 +17,7 @@ from poncho._types import Event, Reporter
 from poncho.engine.process import kill_group
 from poncho.errors import BuildError
 
-_WORKER = Path(__file__).with_name("rattler_worker.py")
+_WORKER = Path(__file__).parents[1] / "rattler_worker" / "__main__.py"
 
 
 class WorkerFailure(Exception):  # noqa: N818
