@@ -13,7 +13,7 @@ venv=${PONCHO_TEST_VENV:-.venv-test}
 
 # program:package, where they differ
 wanted="git git-lfs gcc busybox:busybox-static zsh shellcheck strace zstd mksquashfs:squashfs-tools squashfuse_ll:squashfuse fusermount3:fuse3 bwrap:bubblewrap chromium sshd:openssh-server"
-wanted="$wanted slurmctld slurmd sbatch:slurm-client munged:munge"
+wanted="$wanted slurmctld slurmd sbatch:slurm-client munged:munge gnome-keyring-daemon:gnome-keyring dbus-daemon secret-tool:libsecret-tools"
 missing=
 for pair in $wanted; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"

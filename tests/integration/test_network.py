@@ -15,7 +15,7 @@ from poncho.install import install_pip
 from poncho.resolution import resolve_pip
 from poncho.store import BuilderCache
 from tests.integration.test_existing import wheel
-from tests.support import packages
+from tests.support import keyrings, packages
 from tests.support.channel import Channel
 from tests.support.gitserver import GitServer, Repository
 from tests.support.interpreters import make_base_prefix
@@ -91,12 +91,28 @@ def test_a_channel_that_demands_credentials(
         env = auth_file(tmp_path, "127.0.0.1", entry[how])
     refused = packages.create(ladder(server.url), tmp_path / "no.tar.gz", env={"HOME": tmp_path}).failed().stderr
     assert "the channel wants credentials" in refused
+    create_without_a_trace(url, server.address, tmp_path, env)
+
+
+@pytest.mark.skipif(bool(keyrings.lacking()), reason=f"not here: {keyrings.lacking()}")
+def test_a_channel_s_password_lies_in_the_system_s_keyring(
+    home: Path, channel_server: Callable[..., FileServer], tmp_path: Path
+) -> None:
+    server = channel_server(basic=("user", SECRET))
+    entry = json.dumps({"BasicHTTP": {"username": "user", "password": SECRET}})
+    # As py-rattler looks for it, and as "pixi auth login" and "rattler auth login" store it.
+    told = {"service": "rattler", "username": "127.0.0.1", "target": "default", "application": "rust-keyring"}
+    with keyrings.keyring(tmp_path, entry, **told) as env:
+        create_without_a_trace(server.url, server.address, tmp_path, env)
+
+
+def create_without_a_trace(url: str, address: str, tmp_path: Path, env: dict[str, str]) -> None:
     output = tmp_path / "env.tar.gz"
     said = packages.create(ladder(url), output, "-v", env=env).ok()
     there = packages.unpack(output, tmp_path / "there")
     texts = [said.stderr, *(path.read_text(errors="replace") for path in there.rglob("*") if path.is_file())]
     assert not [text for text in texts if SECRET in text]
-    assert server.address in (there / "poncho/lock.json").read_text()
+    assert address in (there / "poncho/lock.json").read_text()
 
 
 def test_a_mirror_serves_what_a_channel_names(
