@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.handmade import plain
+from tests.support.httpserver import HttpServer
 from tests.support.runner import SHELLS, Runner
+from tests.support.servers import http_server
 
 
 @pytest.fixture(params=SHELLS)
@@ -37,3 +40,16 @@ def package(tmp_path: Path) -> Path:
     path = tmp_path / "env.tar.gz"
     plain().write(path)
     return path
+
+
+@pytest.fixture
+def content(package: Path) -> bytes:
+    """Return that package's bytes."""
+    return package.read_bytes()
+
+
+@pytest.fixture
+def server() -> Iterator[HttpServer]:
+    """Return a server on loopback for packages that URLs name."""
+    with http_server() as server:
+        yield server

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,20 +15,8 @@ from tests.support.httpserver import HttpServer, unused_port_url
 from tests.support.prefixes import packed
 from tests.support.remote import TOOLS, kept, large, only, pinned, sha
 from tests.support.runner import Runner, without
-from tests.support.servers import http_server
 
 FEW = {"PONCHO_FETCH_TRIES": "2"}
-
-
-@pytest.fixture
-def server() -> Iterator[HttpServer]:
-    with http_server() as server:
-        yield server
-
-
-@pytest.fixture
-def content(package: Path) -> bytes:
-    return package.read_bytes()
 
 
 def test_it_is_fetched_once_and_then_the_server_is_not_asked(run: Runner, server: HttpServer, content: bytes) -> None:

@@ -11,18 +11,6 @@ from tests.support.httpserver import HttpServer
 from tests.support.network import authority
 from tests.support.remote import TOOLS, kept, large, only, pinned, sha
 from tests.support.runner import Runner
-from tests.support.servers import http_server
-
-
-@pytest.fixture
-def server() -> Iterator[HttpServer]:
-    with http_server() as server:
-        yield server
-
-
-@pytest.fixture
-def content(package: Path) -> bytes:
-    return package.read_bytes()
 
 
 @pytest.fixture
