@@ -19,6 +19,7 @@ from typing import Any
 
 from poncho.analysis.live_code import values_of_code
 from poncho.analysis.used import used_names
+from poncho.compat.written import source_of
 from poncho.errors import AnalysisError
 
 
@@ -100,7 +101,7 @@ def statement_name(statement: ast.stmt) -> str:
 
 def _statement(name: str, value: Any) -> tuple[ast.stmt, str]:
     try:
-        text = textwrap.dedent(_class_source(value) if isinstance(value, type) else inspect.getsource(value))
+        text = textwrap.dedent(_class_source(value)) if isinstance(value, type) else source_of(value)
         body = ast.parse(text).body
     except (OSError, TypeError, SyntaxError) as error:
         raise AnalysisError(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 import json
 import sys
 import types
 from typing import Any
 
 from poncho.compat.own_code import own_modules
+from poncho.compat.written import source_of
 
 _PLAIN = (str, int, bool, type(None))
 _DEEPEST = 40
@@ -71,12 +71,13 @@ def _function(function: types.FunctionType, own: set[str], deeper: Any) -> list[
         except ValueError:
             cells[name] = None
     parts = (function.__defaults__, function.__kwdefaults__, cells, reached)
-    return [_source(function) or deeper(function.__code__), *map(deeper, parts)]
+    # The source alone may be that of an older or another function of the same name, the code alone says no annotations.
+    return [_source(function), deeper(function.__code__), *map(deeper, parts)]
 
 
 def _source(value: Any) -> str | None:
     try:
-        return inspect.getsource(value)
+        return source_of(value)
     except (OSError, TypeError):
         return None
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from poncho._version import __version__
 from poncho.compat.extract import Extract
+from poncho.compat.written import source_of
 from poncho.errors import BuildError, UsageError
 from poncho.store import atomic_file
 
@@ -54,7 +55,7 @@ def hoisted_code(modules: Any) -> str:
             blocks.append(f"import {item.__name__}")
         elif inspect.isfunction(item) or inspect.isclass(item):
             try:
-                blocks.append("\n" + textwrap.dedent(inspect.getsource(item)).rstrip() + "\n")
+                blocks.append("\n" + source_of(item).rstrip() + "\n")
             except (OSError, TypeError) as error:
                 raise UsageError(
                     f"the source of {item.__name__} cannot be found", hint="hoist modules, or what stands in a file"

@@ -108,10 +108,15 @@ def _text(path: Path) -> str | None:
         return None
 
 
+def _field(item: importlib.metadata.Distribution, name: str) -> str | None:
+    """Return a field of a distribution's metadata, None where it is missing, which later Pythons raise KeyError for."""
+    return item.metadata[name] if item.metadata and name in item.metadata else None
+
+
 def _installed(item: importlib.metadata.Distribution) -> InstalledDistribution | None:
     metadata = Path(str(getattr(item, "_path", "")))
     try:
-        name, version = item.metadata["Name"], item.metadata["Version"]
+        name, version = _field(item, "Name"), _field(item, "Version")
         files = tuple(Path(os.path.normpath(str(item.locate_file(file)))) for file in item.files or ())
         installer, direct_url = item.read_text("INSTALLER"), item.read_text("direct_url.json")
     except (OSError, ValueError, KeyError):
@@ -134,7 +139,7 @@ def _egg_link_target(link: Path) -> Path | None:
 
 def _egg_version(directory: Path, name: str) -> str:
     for item in importlib.metadata.distributions(path=[str(directory)]):
-        if canonicalize_name(item.metadata["Name"] or "") == name:
+        if canonicalize_name(_field(item, "Name") or "") == name:
             return item.version
     return ""
 

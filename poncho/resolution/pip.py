@@ -117,7 +117,7 @@ def installed_distributions(python: Path, environ: Mapping[str, str]) -> dict[st
     done = run_tool([str(python), "-I", "-B", "-c", code], env=clean_environment(environ), step=f"run {python}")
     found: dict[str, str] = {}
     for distribution in metadata.distributions(path=list(dict.fromkeys(done.stdout.split("\n")[:2]))):
-        name = distribution.metadata["Name"] if distribution.metadata else None
+        name = distribution.metadata["Name"] if distribution.metadata and "Name" in distribution.metadata else None
         if name:
             found.setdefault(canonicalize_name(name), distribution.version)
     return found

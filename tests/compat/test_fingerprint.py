@@ -74,3 +74,34 @@ def test_it_is_the_same_in_every_process() -> None:
         for seed in ("1", "2", "3")
     }
     assert len(answers) == 1
+
+
+def test_source_that_python_c_shows_for_other_code_does_not_count() -> None:
+    """CPython 3.13 and later call code made by exec and what ``-c`` runs ``<string>``, and show the lines of the latter."""
+    program = (
+        "def f(x): return x\n"
+        "from poncho.compat.fingerprint import fingerprint\n"
+        "def define(text):\n"
+        "    names = {'__name__': '__main__'}\n"
+        "    exec(text, names)\n"
+        "    return names['f']\n"
+        "texts = ['def f(x): return x + 1', 'def f(x): return x - 1', 'def f(y): return y + 1']\n"
+        "print(len({fingerprint(define(text)) for text in texts}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "3\n"
+
+
+def test_source_of_something_else_counts_as_none() -> None:
+    program = (
+        "def g(x): return x\n"
+        "from poncho.compat.written import source_of\n"
+        "names = {}\n"
+        "exec('def f(x): return x + 1', names)\n"
+        "try:\n"
+        "    print(source_of(names['f']))\n"
+        "except OSError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "could not get source code\n"

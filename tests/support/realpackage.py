@@ -18,6 +18,7 @@ from tests.support.prefixes import UNPACKER, packed
 _KEPT = {
     *("abc", "codecs", "genericpath", "io", "ntpath", "os", "posixpath", "site", "stat", "_collections_abc"),
     *("_sitebuiltins", "keyword", "operator", "reprlib", "types", "enum", "functools", "signal", "copyreg", "warnings"),
+    *("linecache", "tokenize", "token"),  # CPython 3.13 keeps the lines of what -c runs
 }
 _DIRECTORIES = ("encodings/", "collections/", "importlib/", "re/")
 _DYNLOAD = ("zlib", "_struct", "_sha2", "_sha256", "_random")
