@@ -52,7 +52,7 @@ def test_the_benchmark_of_the_start_prints_every_comparison(tmp_path: Path) -> N
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
 
     cold, *warm = json.loads(times.read_text())["sections"]
-    assert [len(section["rows"]) for section in (cold, *warm)] == [4, 5, 5, 5]
+    assert [len(section["rows"]) for section in (cold, *warm)] == [4, 6, 6, 6]
     assert all(0 < row["minimum"] <= row["median"] for section in (cold, *warm) for row in section["rows"])
     assert "Cold: " in run.stdout
     assert run.stdout.count("Warm, ") == 3
