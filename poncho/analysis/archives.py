@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ class Unpacked:
 
     def place(self, place: Place) -> Place:
         """Return a place called as people know it."""
-        return replace(place, file=self.text(place.file))
+        return place._replace(file=self.text(place.file))
 
     def problem(self, problem: Problem) -> Problem:
         """Return a problem with its place called as people know it."""

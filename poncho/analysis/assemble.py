@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from poncho.analysis.choose import DEFAULT, Choice, Facts
@@ -169,7 +169,7 @@ def _with_alternatives(needs: Sequence[Need], answers: dict[str, Named | Unknown
                 promoted.add(id(first))
     for need in needs:
         needed = id(need) in promoted and need.tier is Tier.OPTIONAL
-        yield (replace(need, tier=Tier.CONDITIONAL) if needed else need), (id(need) in idle or need.why == ELSEWHERE)
+        yield (need._replace(tier=Tier.CONDITIONAL) if needed else need), (id(need) in idle or need.why == ELSEWHERE)
 
 
 def _gather(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from poncho.analysis.model import Place, Problem
+from poncho.analysis.rare import has
 from poncho.analysis.sources import Unit
 from poncho.errors import SpecError
 
@@ -23,7 +24,7 @@ def declared_in(units: list[Unit], python: str) -> tuple[list[Declared], list[Pr
     found: list[Declared] = []
     problems: list[Problem] = []
     for unit in units:
-        if "# /// script" not in unit.text or unit.is_notebook:
+        if unit.is_notebook or not has(unit.text, "# /// script", "/"):
             continue
         from poncho.spec.foreign import from_script, has_script_block
 

@@ -66,7 +66,11 @@ class Environment:
 
     def holds(self, path: Path) -> bool:
         """Tell whether a file belongs to the environment (or to an interpreter) and so is no part of the program."""
-        return any(path.is_relative_to(directory) for directory in self.site) or _in_site_packages(path)
+        return f"{path}/".startswith(self._site_starts) or _in_site_packages(path)
+
+    @cached_property
+    def _site_starts(self) -> tuple[str, ...]:
+        return tuple(f"{directory}/" for directory in self.site)
 
 
 def find_environment(
@@ -213,4 +217,5 @@ def _python_path(environ: Mapping[str, str]) -> tuple[Path, ...]:
 
 
 def _in_site_packages(path: Path) -> bool:
-    return "site-packages" in path.parts or "dist-packages" in path.parts
+    text = f"/{path}/"
+    return "/site-packages/" in text or "/dist-packages/" in text

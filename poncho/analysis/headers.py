@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from poncho.analysis.quotes import STRING, NotSureError, Quoted
@@ -38,34 +39,54 @@ class Header:
 
 
 class Headers:
-    """All headers of a text, found when they are first asked for; ``needed`` are those that were."""
+    """The headers of a text, looked for as far as they are asked for; ``needed`` are those that were.
+
+    ``_marks`` are the lines that begin as a header does, up to the last one that was looked at.
+    """
 
     def __init__(self, quoted: Quoted) -> None:
         self.text = quoted.text
         self.needed: dict[int, Header] = {}
         self._quoted = quoted
         self._found: dict[int, Header] = {}
-        self._marks: list[int] | None = None
+        self._marks: list[int] = []
+        self._rest: Iterator[re.Match[str]] = _MAYBE.finditer(self.text)
 
     def enclose(self, start: int, indent: int) -> None:
         """Mark the headers of all blocks around a place as needed. Raises NotSureError."""
-        if self._marks is None:
-            self._marks = [found.start() + 1 for found in _MAYBE.finditer(self.text)]
-        index = bisect_left(self._marks, start) - 1
+        marks = self._marks
+        if not marks or marks[-1] < start:
+            for found in self._rest:
+                marks.append(found.start() + 1)
+                if marks[-1] >= start:
+                    break
+        index = bisect_left(marks, start) - 1
+        margin = " " * indent
         while indent > 0 and index >= 0:
+            if self.text.startswith(margin, marks[index]):
+                index -= 1  # as deep or deeper
+                continue
             header = self._at(index)
             if header.indent < indent and (header.start in self.needed or self._complete(header)):
                 indent = header.indent
+                margin = " " * indent
                 index = self._need(index)
             index -= 1
         if indent > 0:
             raise NotSureError
 
+    def _mark_next(self) -> bool:
+        """Find the next line that begins as a header does, if there is one."""
+        found = next(self._rest, None)
+        if found is not None:
+            self._marks.append(found.start() + 1)
+        return found is not None
+
     def _at(self, index: int) -> Header:
         """Return the header of a line that begins as one; one that is deeper than any block where there is none."""
         header = self._found.get(index)
         if header is None:
-            start = (self._marks or [])[index]
+            start = self._marks[index]
             found = None if self._quoted.holds(start) else _HEADER.match(self.text, start)
             if found is None:
                 header = Header(start, _NEVER, "", "")
@@ -90,7 +111,11 @@ class Headers:
         self.needed[opener.start] = opener
         if opener.word in _ALONE:
             return first
-        for position in range(first + 1, len(self._marks or [])):
+        position = first
+        deeper = " " * (opener.indent + 1)
+        while (position := position + 1) < len(self._marks) or self._mark_next():
+            if self.text.startswith(deeper, self._marks[position]):
+                continue
             one = self._at(position)
             if one.indent > opener.indent:
                 continue

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from poncho.analysis.model import Import, Tier
+from poncho.analysis.rare import has, places
 from poncho.analysis.traps import CALLS, SCHEMES
 
 # ``engine=`` of pandas (read_*, to_*, eval) and of xarray (open_dataset, open_mfdataset, to_netcdf) → import.
@@ -58,22 +59,35 @@ BACKENDS: dict[str, str] = {
     "wxcairo": "wx",
 }
 _USES = frozenset({"use", "switch_backend"})
+_SCHEMES = tuple(SCHEMES)
+_LONGEST_SCHEME = max(map(len, _SCHEMES))
 # Patterns that begin with one plain character are searched for as fast as that character is.
 _METHOD = re.compile(rf"_(?:{'|'.join(sorted({name.rpartition('_')[2] for name in CALLS}))})\b")
 _DOCTEST = re.compile(r">>> ((?:import|from)[ \t].*)")
 _SIMPLE = re.compile(r"from ([A-Za-z_]\w*(?:\.\w+)*) import (\w+(?:, ?\w+)*)")
 _BINDS = re.compile(r"(?:^|\n|[,(;]|\bimport|\bas|\bdef|\bclass|\bself\.)[ \t]*$")
 _DOTTED = r"([A-Za-z_]\w*(?:\.\w+)+)(?:\[[\w., \[\]]*\])?"
-_ANNOTATED = (re.compile(f'"{_DOTTED}"'), re.compile(f"'{_DOTTED}'"))
+# A quick pattern for how a string with a dotted name begins, and the whole of it.
+_ANNOTATED = tuple(
+    (re.compile(rf"{quote}[A-Za-z_]\w*\."), re.compile(f"{quote}{_DOTTED}{quote}")) for quote in ('"', "'")
+)
 
 
 def may_hint(text: str) -> bool:
     """Tell, quickly, whether the strings and calls of a text can hint at anything."""
     return (
-        ("://" in text and any(scheme in text for scheme in SCHEMES))
+        may_address(text)
         or _METHOD.search(text) is not None
         or ("engine" in text and ("engine=" in text or "engine =" in text))
         or (is_plotting(text) and (".use(" in text or "switch_backend" in text))
+    )
+
+
+def may_address(text: str) -> bool:
+    """Tell whether an address of one of the schemes may be in a text."""
+    return any(
+        text[max(0, position + 3 - _LONGEST_SCHEME) : position + 3].endswith(_SCHEMES)
+        for position in places(text, "://", "/")
     )
 
 
@@ -110,24 +124,25 @@ def _text(node: ast.expr) -> str:
 
 def text_hints(text: str) -> Iterator[Import]:
     """Yield what doctests import, and the modules that string annotations name and nothing in the text binds."""
-    if ">>> import " in text or ">>> from " in text:
+    if has(text, ">>> ", ">") and (">>> import " in text or ">>> from " in text):
         line, last = 1, 0
         for found in _DOCTEST.finditer(text):
             line, last = line + text.count("\n", last, found.start()), found.start()
             yield from _of_doctest(found.group(1).strip(), line)
     bound: dict[str, bool] = {}
-    for pattern in _ANNOTATED:
+    for begins, pattern in _ANNOTATED:
         line, last = 1, 0
-        for found in pattern.finditer(text):
-            position = _annotates(text, found.start())
-            if position < 0 or not _is_annotation(text, position):
+        for begun in begins.finditer(text):
+            position = _annotates(text, begun.start())
+            whole = pattern.match(text, begun.start()) if position >= 0 else None
+            if whole is None or not _is_annotation(text, position):
                 continue
-            root, _, _ = found.group(1).partition(".")
+            root, _, _ = whole.group(1).partition(".")
             if root not in bound:
                 bound[root] = _bound(root, text)
             if not bound[root]:
                 line, last = line + text.count("\n", last, position), position
-                module = found.group(1).rpartition(".")[0]
+                module = whole.group(1).rpartition(".")[0]
                 yield Import(module, (), 0, Tier.TYPE_CHECKING, line, "in a string annotation")
 
 

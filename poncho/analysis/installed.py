@@ -120,7 +120,7 @@ class Installed:
         for name in likely:
             if (known := self.get(name)) and top in known.modules:
                 return top, (known,)
-        candidates = [one for one in self.by_key.values() if top in one.tops]
+        candidates = self._by_top.get(top, ())
         parts = dotted.split(".")
         for length in range(len(parts), 0, -1):
             name = ".".join(parts[:length])
@@ -131,6 +131,14 @@ class Installed:
             if below:
                 return name, tuple(sorted(below, key=lambda one: one.key))
         return top, ()
+
+    @cached_property
+    def _by_top(self) -> dict[str, list[Distribution]]:
+        found: dict[str, list[Distribution]] = {}
+        for one in self.by_key.values():
+            for top in one.tops:
+                found.setdefault(top, []).append(one)
+        return found
 
 
 def _in_directory(directory: Path) -> Iterator[Distribution]:

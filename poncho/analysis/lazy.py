@@ -9,19 +9,21 @@ import warnings
 from collections.abc import Iterator
 
 from poncho.analysis.model import Import, Tier
+from poncho.analysis.rare import has
 
 # What a lazy table names may be a module or an attribute; which, only the files can tell.
 IN_A_TABLE = "in a lazy table"
 # Calls that import on first use, and which argument names the module.
 _LOADERS = {"lazy_import": 0, "lazy_module": 0, "LazyImport": 0, "LazyModule": 0, "LazyLoader": 0}
 _LAZY_STATEMENT = re.compile(r"^([ \t]*)lazy[ \t]+(?=(?:import|from)[ \t.])", re.MULTILINE)
-_LOADER = re.compile(r"azy(?:_import|_module|Import|Module|Loader)\(")
+# One of their names as a word of its own; a pattern that begins with plain characters is searched for the fastest.
+_LOADER = re.compile(r"azy(?<=\b[lL]azy)(?:_import|_module|Import|Module|Loader)\(")
 _IMPORTERS = frozenset({"import_module", "__import__"})
 
 
 def mentions_lazy(text: str) -> bool:
     """Tell whether a text may put off imports by a loader or by PEP 810."""
-    return "azy" in text and (
+    return has(text, "azy", "z") and (
         "lazy_loader" in text
         or _LOADER.search(text) is not None
         or ("lazy " in text and _LAZY_STATEMENT.search(text) is not None)

@@ -59,9 +59,7 @@ def _from_source(function: types.FunctionType, version: tuple[int, int]) -> list
 
 
 def _at(one: Import, line: int) -> Import:
-    from dataclasses import replace
-
-    return replace(one, line=line)
+    return one._replace(line=line)
 
 
 def _from_bytecode(code: types.CodeType) -> Iterator[Import]:

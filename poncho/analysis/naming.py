@@ -100,10 +100,10 @@ class Namer:
         """Tell whether the environment has a module, by looking for its file."""
         return any(True for _ in self._module_files(top))
 
-    def editable(self, top: str, file: Path) -> bool:
+    def editable(self, top: str, file: Path | str) -> bool:
         """Tell whether a local file is the code of a distribution that is installed from its directory."""
         return any(
-            top in one.tops and one.origin.path is not None and file.is_relative_to(one.origin.path.resolve())
+            top in one.tops and one.origin.path is not None and Path(file).is_relative_to(one.origin.path.resolve())
             for one in self._editables
         )
 

@@ -22,9 +22,10 @@ from poncho.analysis.environment import Environment, find_environment
 from poncho.analysis.functions import as_functions, is_live, live_units, local_to, read_functions
 from poncho.analysis.known import answer as known_answer
 from poncho.analysis.known import later_module
-from poncho.analysis.local import Graph, Outside, follow
+from poncho.analysis.local import Graph, follow
 from poncho.analysis.model import Analysis, Place, Problem, Tier
 from poncho.analysis.naming import Namer
+from poncho.analysis.reach import Outside
 from poncho.analysis.reading import Reading, read_unit
 from poncho.analysis.remembered import Found, Memory
 from poncho.analysis.shipping import Shipped, ship
@@ -81,7 +82,7 @@ def analyze(
     run = run_of(traces)
     if run is not None and prefix is None and run.prefix.is_dir():
         prefix = run.prefix
-    with unpacked(_listed(sources)) as inputs:
+    with _without_collector(), unpacked(_listed(sources)) as inputs:
         given = inputs.sources
         environment = find_environment(prefix, running=any(map(is_live, given))).for_python(python)
         disk.forget()
@@ -92,8 +93,7 @@ def analyze(
         is_local = local_to(environment.holds, namer.editable)
         outside = _outside(environment, namer, inputs.bundled)
         options = _Options(toplevel, tuple(as_functions(function)), ship_local, stdin, once=bool(inputs.names))
-        with _without_collector():
-            found = _find(given, environment, outside, is_local, options)
+        found = _find(given, environment, outside, is_local, options)
         graph = found.graph
         problems = [*found.unread, *graph.problems, *found.faults, *(one for each in projects for one in each.problems)]
         for problem in problems:
@@ -166,13 +166,17 @@ class _Options:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Let the garbage collector rest: what is read has no cycles, and it would look at all of it again and again."""
+    """Let the garbage collector rest: what is made has no cycles, and it would look at all of it again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
+            if not gc.get_freeze_count():
+                # What was made counts as old now; else the collector would look at all of it at once.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
@@ -242,7 +246,7 @@ def _outside(environment: Environment, namer: Namer, bundled: frozenset[str]) ->
         return dotted.partition(".")[0] in standard and (later is None or version >= BACKPORTS[later][0])
 
     return Outside(
-        standard=is_standard,
+        standard=lru_cache(maxsize=None)(is_standard),
         known=lambda top: known_answer(top, version) is not None,
         installed=lru_cache(maxsize=None)(namer.has),
         owns=lru_cache(maxsize=None)(environment.holds),
@@ -266,7 +270,7 @@ def _shipped(
     packaged = [unit.path for unit in wanted if unit.path and (unit.path.parent / "__init__.py").is_file()]
     # Nearest first: a script's directory, then what PYTHONPATH and the running program add.
     roots = tuple(dict.fromkeys(root for unit in units if unit.entry for root in unit.roots)) + environment.paths
-    files = {*_own(graph, environment), *graph.reached, *own_files, *packaged}
+    files = {*_own(graph, environment), *map(Path, graph.reached), *own_files, *packaged}
     return ship([file for file in files if is_local(_top(file), file)], roots)
 
 

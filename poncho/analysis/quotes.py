@@ -17,26 +17,69 @@ _TOKENS = re.compile(
 STRING = re.compile(r"""\"(?:[^\\\n\"]|\\.)*\"|'(?:[^\\\n']|\\.)*'""", re.DOTALL)
 
 
+_AHEAD = 1_000
+
+
 class NotSureError(Exception):
     """The text has something that only a parser can be trusted with."""
 
 
 class Quoted:
-    """The triple-quoted strings of ``text``. Raises NotSureError where one has no end."""
+    """The triple-quoted strings of ``text``, looked for as far as they are asked for.
+
+    Its methods raise NotSureError where one has no end.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._spans = list(_string_spans(text)) if '"""' in text or "'''" in text else []
-        self._starts = [start for start, _ in self._spans]
+        self._known = 0  # all strings that begin before are known
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._tokens: Iterator[tuple[int, int]] | None = None
 
     def holds(self, position: int) -> bool:
         """Tell whether a position lies inside such a string."""
+        if position >= self._known:
+            self._look_up_to(position)
         index = bisect_right(self._starts, position) - 1
-        return index >= 0 and position < self._spans[index][1]
+        return index >= 0 and position < self._ends[index]
+
+    def begin(self, position: int) -> int:
+        """Return where the string around a position begins."""
+        return self._starts[bisect_right(self._starts, position) - 1]
 
     def end(self, position: int) -> int:
         """Return where the string around a position ends."""
-        return self._spans[bisect_right(self._starts, position) - 1][1]
+        return self._ends[bisect_right(self._starts, position) - 1]
+
+    def _look_up_to(self, position: int) -> None:
+        """Find all strings that begin at a position or before it."""
+        text = self.text
+        while self._known <= position and self._tokens is None:
+            # One that begins at the position itself counts, and the next question is about a place not far away.
+            found = _TRIPLE.search(text, self._known, position + _AHEAD)
+            if not found or found.start() > position:
+                self._known = found.start() if found else position + _AHEAD - 2
+                return
+            start = found.start()
+            last = self._ends[-1] if self._ends else 0
+            before = text[max(text.rfind("\n", 0, start) + 1, last) : start]
+            if "#" in before or '"' in before or "'" in before:
+                # A comment or a string on the same line may hold the quotes: from here on every token is looked at.
+                self._tokens = _all_spans(text, last)
+            else:
+                self._add(start, _end_of(text, start))
+        while self._known <= position and self._tokens is not None:
+            span = next(self._tokens, None)
+            if span is None:
+                self._known = len(text) + 1
+            else:
+                self._add(*span)
+
+    def _add(self, start: int, end: int) -> None:
+        self._starts.append(start)
+        self._ends.append(end)
+        self._known = end
 
 
 def code_of(before: str) -> str | None:
@@ -47,31 +90,20 @@ def code_of(before: str) -> str | None:
     return None if "#" in rest or '"' in rest or "'" in rest else rest
 
 
-def _string_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where strings in triple quotes begin and end."""
-    position = 0
-    while found := _TRIPLE.search(text, position):
-        start = found.start()
-        before = text[max(text.rfind("\n", 0, start) + 1, position) : start]
-        if "#" in before or '"' in before or "'" in before:
-            # A comment or a string on the same line may hold the quotes: from here on every token is looked at.
-            yield from _all_spans(text, position)
-            return
-        end = start + 3
-        quotes = found.group()
-        while True:
-            end = text.find(quotes, end)
-            if end < 0:
-                raise NotSureError
-            slashes = end - len(text[:end].rstrip("\\")) if text[end - 1] == "\\" else 0
-            if slashes % 2 == 0:
-                break
-            end += 1
-        yield start, end + 3
-        position = end + 3
+def _end_of(text: str, start: int) -> int:
+    """Return where the string that begins with three quotes ends."""
+    quotes = text[start : start + 3]
+    end = text.find(quotes, start + 3)
+    while end >= 0:
+        slashes = end - len(text[:end].rstrip("\\")) if text[end - 1] == "\\" else 0
+        if slashes % 2 == 0:
+            return end + 3
+        end = text.find(quotes, end + 1)
+    raise NotSureError
 
 
 def _all_spans(text: str, position: int) -> Iterator[tuple[int, int]]:
+    """Yield where strings in triple quotes begin and end, told by every token from a position on."""
     first = True
     for token in _TOKENS.finditer(text, position):
         start = token.start()

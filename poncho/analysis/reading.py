@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from poncho.analysis.lazy import without_lazy
 from poncho.analysis.model import GUARDED, Import, Place, Problem, Scan, Tier
-from poncho.analysis.scan import scan_module
+from poncho.analysis.scan import scan_module, scan_skeleton
 from poncho.analysis.scans import Scans
 from poncho.analysis.skeleton import skeleton
 from poncho.analysis.sources import Unit
@@ -92,14 +92,15 @@ def _read_reduced(unit: Unit, version: tuple[int, int], scans: Scans | None, dig
     scan = scans.known(digest) if scans else None
     if scan is None:
         reduced = skeleton(text)
-        tree = parse(reduced)[0] if reduced is not None else None
-        if tree is None:
-            reduced = None
+        tree = parse(reduced.rest)[0] if reduced is not None and reduced.rest else None
+        if reduced is not None and (tree is not None or not reduced.rest):
+            scan = scan_skeleton(reduced, tree, text, version)
+        else:
             tree, problem = parse(text)
             if tree is None:
                 _read_text(unit, text, None, problem, version, None, reading)
                 return
-        scan = scan_module(tree, text, version, reduced=reduced)
+            scan = scan_module(tree, text, version)
         if scans:
             scans.add(digest, scan)
     reading.imports = [(one, Place(unit.label, one.line)) for one in scan.imports]
@@ -140,7 +141,7 @@ def _scan(tree: ast.Module, text: str, version: tuple[int, int], function: str |
 
 def _called(one: Import) -> Import:
     if one.tier is Tier.CONDITIONAL and one.why in ("inside a function", GUARDED):
-        return replace(one, tier=Tier.REQUIRED, why="in the function itself")
+        return one._replace(tier=Tier.REQUIRED, why="in the function itself")
     return one
 
 

@@ -18,8 +18,9 @@ from typing import Any
 from poncho.analysis import disk
 from poncho.analysis.declared import Declared
 from poncho.analysis.environment import Environment
-from poncho.analysis.local import Graph, Outside
+from poncho.analysis.local import Graph
 from poncho.analysis.model import Need, Place, Problem, Tier
+from poncho.analysis.reach import Outside
 from poncho.analysis.scans import Scans, digest_of
 from poncho.analysis.sources import Unit, UnreadableError, read_text
 from poncho.errors import PonchoError
@@ -60,7 +61,7 @@ class Memory:
     key: str
     started: int
     scans: Scans
-    answers: dict[tuple[str | Path, ...], bool] = field(default_factory=dict)
+    answers: dict[tuple[str, ...], bool] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -90,10 +91,10 @@ class Memory:
         def installed(top: str) -> bool:
             return ask((top,), lambda: outside.installed(top))
 
-        def editable(top: str, path: Path) -> bool:
+        def editable(top: str, path: str) -> bool:
             return ask((top, path), lambda: outside.editable(top, path))
 
-        def ask(question: tuple[str | Path, ...], answer: Callable[[], bool]) -> bool:
+        def ask(question: tuple[str, ...], answer: Callable[[], bool]) -> bool:
             known = self.answers.get(question)
             if known is None:
                 known = self.answers[question] = answer()
@@ -137,7 +138,7 @@ class Memory:
                 self.digests[path] = _digest_of_file(path)
         files = [[path, digest, *self._times(path)] for path, digest in self.digests.items()]
         folders = [[path, _digest_of_entries(entries), *self._times(path)] for path, entries in disk.seen().items()]
-        answers = [[*map(str, question), answer] for question, answer in self.answers.items()]
+        answers = [[*question, answer] for question, answer in self.answers.items()]
         self.cache.put(self.key, {"files": files, "folders": folders, "answers": answers, "found": _found_rows(found)})
 
     def _renewed(self, rows: list[list[Any]], digest: Callable[[str], str]) -> list[list[Any]] | None:
@@ -181,7 +182,7 @@ def _code() -> list[Any]:
 
 
 def _ask(outside: Outside, top: str, path: str | None = None) -> bool:
-    return outside.installed(top) if path is None else outside.editable(top, Path(path))
+    return outside.installed(top) if path is None else outside.editable(top, path)
 
 
 def _digest_of_file(path: str) -> str:
@@ -218,6 +219,7 @@ def _found_rows(found: Found) -> dict[str, Any]:
             need.attempt[1] if need.attempt else 0,
             need.fallback,
             need.firm,
+            need.inside,
         ]
         for need in found.graph.needs
     ]
@@ -243,8 +245,9 @@ def _found(rows: dict[str, Any]) -> Found:
             (words[label], attempt) if label >= 0 else None,
             fallback,
             firm,
+            inside,
         )
-        for name, tier, file, line, cell, why, label, attempt, fallback, firm in rows["needs"]
+        for name, tier, file, line, cell, why, label, attempt, fallback, firm, inside in rows["needs"]
     ]
     graph = Graph(needs, [Path(path) for path in rows["modules"]], [_problem(row) for row in rows["problems"]])
     declared = [Declared(requirement, Place(*place)) for requirement, place in rows["declared"]]

@@ -58,4 +58,4 @@ def _places(places: tuple[Place, ...], names: Unpacked) -> tuple[Place, ...]:
 
 
 def _reasons(reasons: tuple[Reason, ...], names: Unpacked) -> tuple[Reason, ...]:
-    return tuple(replace(reason, place=names.place(reason.place)) for reason in reasons)
+    return tuple(reason._replace(place=names.place(reason.place)) for reason in reasons)

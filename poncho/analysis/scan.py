@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import NamedTuple
 
 from poncho.analysis.conditions import is_main, is_type_checking, truth
 from poncho.analysis.hints import address_hints, call_hints, is_plotting, may_hint, text_hints
 from poncho.analysis.lazy import has_tables, literal_code, loaded_modules, mentions_lazy, table_imports
 from poncho.analysis.model import ELSEWHERE, GUARDED, Import, Scan, Tier
+from poncho.analysis.skeleton import Skeleton
 
 _IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 _LEAVES = frozenset({"exit", "_exit", "quit", "abort", "skip", "fail"})
@@ -28,8 +30,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _TRY: tuple[type[ast.AST], ...] = (ast.Try, getattr(ast, "TryStar", ast.Try))
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a statement stands under."""
 
     tier: Tier = Tier.REQUIRED
@@ -41,24 +42,31 @@ class Context:
 
     def at_least(self, tier: Tier, why: str) -> Context:
         """Return the context of a block that is entered less surely."""
-        return replace(self, tier=tier, why=why) if tier > self.tier else self
+        return self._replace(tier=tier, why=why) if tier > self.tier else self
 
 
-def scan_module(tree: ast.Module, text: str, version: tuple[int, int], *, reduced: str | None = None) -> Scan:
-    """Return what a module says, for programs that run on Python ``version``.
-
-    ``text`` is the module's. ``reduced`` is its skeleton, if it is this that ``tree`` comes from; the names of its
-    functions are left out then.
-    """
-    read = text if reduced is None else reduced
-    counts = _may_count(read) or (reduced is not None and "_.use(" in reduced)
-    walker = Walker(version, expressions=counts, loader="lazy_loader" in text, plots=is_plotting(text))
+def scan_module(tree: ast.Module, text: str, version: tuple[int, int]) -> Scan:
+    """Return what a module says, for programs that run on Python ``version``; ``text`` is the module's."""
+    walker = Walker(version, expressions=_may_count(text), loader="lazy_loader" in text, plots=is_plotting(text))
     found = [*walker.walk(tree.body, Context()), *text_hints(text)]
-    if reduced is not None:
-        return Scan(tuple(found))
     if has_tables(text):
         found += table_imports(tree)
     return Scan(tuple(found), tuple(function_names(tree)))
+
+
+def scan_skeleton(reduced: Skeleton, tree: ast.Module | None, text: str, version: tuple[int, int]) -> Scan:
+    """Return the same of a module's skeleton, without the names of functions; ``tree`` is what its rest parses to."""
+    found: Sequence[Import] = reduced.read
+    if tree is not None:
+        # A skeleton never has lazy loaders, and a call of ``_.use`` is only in that of a text about matplotlib.
+        plots = "_.use(" in reduced.rest
+        walker = Walker(version, expressions=plots or _may_count(reduced.rest), loader=False, plots=plots)
+        parsed = list(walker.walk(tree.body, Context()))
+        found = sorted([*found, *parsed], key=_line) if found else parsed
+    return Scan((*found, *text_hints(text)))
+
+
+_line = attrgetter("line")
 
 
 def _may_count(text: str) -> bool:
@@ -106,29 +114,21 @@ class Walker:
         todo: list[tuple[ast.stmt, Context]] = [(statement, context) for statement in reversed(body)]
         while todo:
             statement, here = todo.pop()
-            yield from self._imports(statement, here)
+            if isinstance(statement, (ast.Import, ast.ImportFrom)):
+                yield from _imported(statement, here)
+                continue
             if self._expressions:
                 yield from self._in_expressions(statement, here)
             inside = [(child, there) for block, there in self._blocks(statement, here) for child in block]
             todo.extend(reversed(inside))
 
-    def _imports(self, statement: ast.stmt, here: Context) -> Iterator[Import]:
-        if isinstance(statement, ast.Import):
-            for alias in statement.names:
-                bound = alias.asname or alias.name.partition(".")[0]
-                yield _event(here, alias.name, statement.lineno, binds=(bound,))
-        elif isinstance(statement, ast.ImportFrom):
-            names = tuple(alias.name for alias in statement.names)
-            binds = tuple(alias.asname or alias.name for alias in statement.names)
-            yield _event(here, statement.module or "", statement.lineno, names, statement.level, binds)
-
     def _blocks(self, statement: ast.stmt, here: Context) -> Iterator[tuple[list[ast.stmt], Context]]:
         """Yield the blocks of a statement, each with its context."""
         if isinstance(statement, _FUNCTIONS):
             scope = f"{here.scope}.{statement.name}" if here.scope else statement.name
-            yield statement.body, replace(here.at_least(Tier.CONDITIONAL, "inside a function"), scope=scope)
+            yield statement.body, here.at_least(Tier.CONDITIONAL, "inside a function")._replace(scope=scope)
         elif isinstance(statement, ast.ClassDef):
-            yield statement.body, replace(here, scope=f"{here.scope}.{statement.name}") if here.scope else here
+            yield statement.body, here._replace(scope=f"{here.scope}.{statement.name}") if here.scope else here
         elif isinstance(statement, ast.If):
             yield from self._if(statement, here)
         elif isinstance(statement, _TRY):
@@ -148,7 +148,7 @@ class Walker:
             yield statement.body, only_checked if checking else here
             yield statement.orelse, here if checking else only_checked
         elif is_main(test):
-            yield statement.body, replace(here, main=True, why=here.why or "under __main__")
+            yield statement.body, here._replace(main=True, why=here.why or "under __main__")
             yield statement.orelse, here
         elif (known := truth(test, self.version)) is not None:
             never = here.at_least(Tier.OPTIONAL, ELSEWHERE)
@@ -161,7 +161,7 @@ class Walker:
 
     def _in_expressions(self, statement: ast.stmt, here: Context) -> Iterator[Import]:
         docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        if docstring or isinstance(statement, (ast.Import, ast.ImportFrom)):
+        if docstring:
             return
         todo: list[ast.AST] = [
             node
@@ -181,6 +181,17 @@ class Walker:
                     yield _event(put_off, module, node.lineno, level=level)
                 if code := literal_code(node):
                     yield from self.walk(code, here.at_least(Tier.CONDITIONAL, "in a literal exec"))
+
+
+def _imported(statement: ast.Import | ast.ImportFrom, here: Context) -> Iterator[Import]:
+    if isinstance(statement, ast.Import):
+        for alias in statement.names:
+            bound = alias.asname or alias.name.partition(".")[0]
+            yield _event(here, alias.name, statement.lineno, binds=(bound,))
+    else:
+        names = tuple([alias.name for alias in statement.names])
+        binds = tuple([alias.asname or alias.name for alias in statement.names])
+        yield _event(here, statement.module or "", statement.lineno, names, statement.level, binds)
 
 
 def _call(node: ast.Call, here: Context, plots: bool) -> Iterator[Import]:
@@ -205,17 +216,17 @@ def _try(statement: ast.stmt, here: Context) -> Iterator[tuple[list[ast.stmt], C
     # A handler that only raises again, or ends the program, makes the import no less needed.
     guarded = any(not _leaves(handler.body) for handler in catching)
     body = (
-        replace(here.at_least(Tier.OPTIONAL, "under try/except ImportError"), attempt=statement.lineno)
+        here.at_least(Tier.OPTIONAL, "under try/except ImportError")._replace(attempt=statement.lineno)
         if guarded
         else here
     )
     if here.tier is Tier.CONDITIONAL and not guarded and any(map(_names_import_error, catching)):
-        body = replace(here, why=GUARDED)
+        body = here._replace(why=GUARDED)
     yield getattr(statement, "body", []), body
     for handler in handlers:
         if handler in catching:
             other = here.at_least(Tier.OPTIONAL, "in an except ImportError branch")
-            yield handler.body, replace(other, attempt=statement.lineno, fallback=True)
+            yield handler.body, other._replace(attempt=statement.lineno, fallback=True)
         else:
             yield handler.body, here.at_least(Tier.CONDITIONAL, "in an except branch")
     yield getattr(statement, "orelse", []), body

@@ -10,12 +10,14 @@ from poncho.analysis.model import Import, Scan, Tier
 from poncho.store.answers import Answers
 
 _TIERS = tuple(Tier)
+# ``why`` to ``main`` of an import that stands under nothing. Most do, and rename nothing: their rows end before these.
+_PLAIN = ("", 0, False, False)
 
 
 class Scans:
     """The remembered scans of one set of sources; those that this analysis used are what ``save`` writes.
 
-    They are one answer of the cache: digest → a list of imports, each the list of an Import's fields.
+    They are one answer of the cache: digest → a list of imports, each the list of an Import's fields (or of some).
     """
 
     def __init__(self, answers: Answers, key: str) -> None:
@@ -56,14 +58,18 @@ def digest_of(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _row(one: Import) -> list[Any]:
-    return [
-        one.module, one.names, one.level, int(one.tier), one.line, one.why, one.attempt,
-        int(one.fallback), int(one.main), one.binds, one.scope,
-    ]  # fmt: skip
+def _row(one: Import) -> tuple[Any, ...]:
+    return one[:5] if one[5:] == (*_PLAIN, _bound(one.module, one.names), "") else one
+
+
+def _bound(module: str, names: Sequence[str]) -> Sequence[str]:
+    """Return what an import binds that renames nothing."""
+    return names or (module.partition(".")[0],)
 
 
 def _import(row: Sequence[Any]) -> Import:
+    if len(row) == 5:
+        row = (*row, *_PLAIN, _bound(row[0], row[1]), "")
     module, names, level, tier, line, why, attempt, fallback, main, binds, scope = row
     return Import(
         module, tuple(names), level, _TIERS[tier], line, why, attempt, bool(fallback), bool(main), tuple(binds), scope

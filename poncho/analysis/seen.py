@@ -270,7 +270,7 @@ def _depends(data: bytes) -> list[str]:
 
 
 def _short(place: Place) -> Place:
-    return replace(place, file=_shortened(place.file))
+    return place._replace(file=_shortened(place.file))
 
 
 def _shortened(file: str) -> str:

@@ -1,9 +1,9 @@
 """Reduce a module to its skeleton: its imports and the headers of the blocks they stand in, on the lines they had.
 
-Parsing is what costs in an analysis, and most of a module says nothing about imports. The skeleton of a file is a
-twentieth of it and parses to the same imports under the same conditions; whatever the reduction is not sure of, it
-gives up, and the whole file is parsed. What it passes over is not checked: a syntax error outside of what it keeps
-does not show.
+Parsing is what costs in an analysis, and most of a module says nothing about imports. Imports at the margin are read
+as they stand; what is left for the parser is a small part of the file that gives the same imports under the same
+conditions. Whatever the reduction is not sure of, it gives up, and the whole file is parsed. What it passes over is
+not checked: a syntax error outside of what it keeps does not show.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from poncho.analysis.headers import Headers, indent_of, plain
 from poncho.analysis.hints import may_hint
 from poncho.analysis.lazy import has_tables, mentions_lazy
+from poncho.analysis.model import Import
+from poncho.analysis.outright import outright
 from poncho.analysis.quotes import NotSureError, Quoted, code_of
 from poncho.analysis.standins import stand_ins
 
@@ -24,12 +27,21 @@ _LONGEST_LINE = 4_000
 _AFTER_OTHERS = re.compile(r"[;:][ \t]*(?:from\b[^#]*)?$")
 
 
-def skeleton(text: str) -> str | None:
-    """Return what of ``text`` says something about imports, each line where it was; None where only parsing will do."""
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """What of a text says something about imports: those that were ``read``, in their order, and what has to be parsed
+    (``rest``, each line where it was)."""
+
+    read: tuple[Import, ...] = ()
+    rest: str = ""
+
+
+def skeleton(text: str) -> Skeleton | None:
+    """Return what of ``text`` says something about imports; None where only parsing all of it will do."""
     if mentions_lazy(text):
         return None
     if "import" not in text and "find_spec" not in text and "run_module" not in text and not may_hint(text):
-        return ""
+        return Skeleton()
     if "\f" in text:
         text = text.replace("\f", "")  # it counts for no indentation
     try:
@@ -38,7 +50,7 @@ def skeleton(text: str) -> str | None:
         return None
 
 
-def _reduce(text: str) -> str:
+def _reduce(text: str) -> Skeleton:
     quoted = Quoted(text)
     imports = _Imports(quoted)
     kept = dict(imports.statements())
@@ -46,24 +58,44 @@ def _reduce(text: str) -> str:
         raise NotSureError
     lines = set(kept)
     dynamic = imports.dynamic or "find_spec" in text or "run_module" in text
-    for start, statement in stand_ins(quoted, dynamic=dynamic, code=imports.elsewhere):
+    for start, statement in stand_ins(quoted, dynamic=dynamic, code=imports.in_code):
         if start in lines:
             raise NotSureError
         kept[start] = f"{kept[start]}; {statement.lstrip()}" if start in kept else statement
+    read = _read(text, kept)
+    if not kept:
+        return Skeleton(tuple(read))
     headers = Headers(quoted)
     for start, statement in kept.items():
         if statement[0] in " \t":
             headers.enclose(start, indent_of(statement))
-    return _emit(text, kept, headers)
+    return Skeleton(tuple(read), _emit(text, kept, headers))
+
+
+def _read(text: str, kept: dict[int, str]) -> list[Import]:
+    """Take the statements out of ``kept`` that need no parser; return what they import."""
+    read: list[Import] = []
+    line, position = 0, 0
+    for start, statement in list(kept.items()):
+        if statement[0] in " \t":
+            continue
+        line += text.count("\n", position, start)
+        position = start
+        imports = outright(statement, line)
+        if imports is not None:
+            read += imports
+            del kept[start]
+    return read
 
 
 class _Imports:
-    """The places of the word ``import``: statements, ``dynamic`` names such as import_module, and ``elsewhere``."""
+    """The places of the word ``import``: statements, ``dynamic`` names such as import_module, and whether there is one
+    in a string that may be code (``in_code``)."""
 
     def __init__(self, quoted: Quoted) -> None:
         self._quoted = quoted
         self.dynamic = False
-        self.elsewhere = False
+        self.in_code = False
 
     def statements(self) -> Iterator[tuple[int, str]]:
         """Yield the statements that import, each with the start of its line."""
@@ -73,16 +105,16 @@ class _Imports:
             start = text.rfind("\n", 0, position) + 1
             if position - start > _LONGEST_LINE:
                 # No one writes a statement there; and looking at such a line for each word in it takes for ever.
-                self.elsewhere = True
+                self.in_code = True
                 position = text.find("import", position + 6)
                 continue
             before = text[start:position].lstrip(" \t")
             after = text[position + 6 : position + 7]
             statement, end = None, position + 6
-            if after in "_o" and not self.dynamic:
+            if after in ("_", "o") and not self.dynamic:
                 self.dynamic = text.startswith(("_module", "orskip", "__"), position + 6)
             if holds(position):
-                self.elsewhere = True
+                self.in_code = self.in_code or _is_argument(text, self._quoted.begin(position))
             elif not before:
                 if text[start - 2 : start - 1] == "\\":
                     raise NotSureError
@@ -91,20 +123,31 @@ class _Imports:
             elif before.startswith("from") and before[4:5] in " \t.":
                 statement, end = _statement(text, start)
             else:
-                self.elsewhere = True
+                self.in_code = self.in_code or '"' in before or "'" in before
                 code = code_of(before) if ";" in before or ":" in before else None
-                if code is not None and _AFTER_OTHERS.search(code):
+                is_word = not (after.isalnum() or after == "_")
+                if is_word and code is not None and _AFTER_OTHERS.search(code):
                     raise NotSureError
             if statement is not None:
                 yield start, statement
             position = text.find("import", end)
 
 
+def _is_argument(text: str, start: int) -> bool:
+    """Tell whether a string may be what is passed to a call, or go on with one that is."""
+    before = text[max(0, start - 200) : start].rstrip("rRuU").rstrip()
+    return not before or before.endswith(("(", '"', "'"))
+
+
 def _statement(text: str, start: int) -> tuple[str, int]:
     """Return the whole import statement that begins with a line, without its comments, and where it ends."""
     end = text.find("\n", start)
     end = len(text) if end < 0 else end
-    statement = text[start:end].partition("#")[0]
+    statement = text[start:end]
+    if "#" in statement:
+        statement = statement.partition("#")[0]
+    if "(" not in statement and statement[-1:] != "\\":
+        return statement, end
     while statement.count("(") > statement.count(")") or statement.endswith("\\"):
         if end >= len(text) or end - start > _LONGEST_STATEMENT:
             raise NotSureError
@@ -117,7 +160,10 @@ def _statement(text: str, start: int) -> tuple[str, int]:
 
 def _emit(text: str, kept: dict[int, str], headers: Headers) -> str:
     """Return the statements and headers as a text, with the bodies of handlers whole and ``pass`` in empty blocks."""
-    bodies = sorted(header.body for header in headers.needed.values() if header.body)
+    bodies: list[tuple[int, int]] = []
+    for body in sorted(header.body for header in headers.needed.values() if header.body):
+        if not bodies or body[0] >= bodies[-1][1]:
+            bodies.append(body)
     firsts = [first for first, _ in bodies]
 
     def in_handler(position: int) -> bool:

@@ -9,7 +9,7 @@ import stat
 import sys
 import tokenize
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from poncho.analysis import disk
@@ -126,7 +126,7 @@ def _from_path(path: Path, paths: tuple[Path, ...], problems: list[Problem]) -> 
         )
 
 
-def _files_below(top: Path) -> Iterator[tuple[Path, Tier]]:
+def _files_below(top: Path) -> Iterator[tuple[str, Tier]]:
     """Yield the ``.py`` files and notebooks below a directory, sorted, and the tier that their place allows."""
     if not os.access(top, os.R_OK | os.X_OK):
         raise AnalysisError(f"cannot read {top}: Permission denied", context={"file": str(top)})
@@ -134,12 +134,14 @@ def _files_below(top: Path) -> Iterator[tuple[Path, Tier]]:
         here = Path(directory)
         folders[:] = [name for name in folders if _is_source(name, os.path.join(directory, name))]
         inside = here.relative_to(top).parts
+        in_folder = _ASIDE_FOLDERS.intersection(inside)
+        start = str(here / "_")[:-1]
         for name in files:
             if name.endswith((".py", ".pyw", ".ipynb")) and not name.startswith("."):
                 # A plug-in for pytest that is one file is the program itself.
                 named = _ASIDE_FILE.fullmatch(name) and (inside or not name.startswith("pytest_"))
-                aside = bool(named or _ASIDE_FOLDERS.intersection(inside))
-                yield here / name, Tier.OPTIONAL if aside else Tier.REQUIRED
+                aside = bool(named or in_folder)
+                yield start + name, Tier.OPTIONAL if aside else Tier.REQUIRED
 
 
 def _is_source(name: str, folder: str) -> bool:
@@ -154,17 +156,27 @@ def _is_source(name: str, folder: str) -> bool:
 
 
 def unit_of_file(
-    path: Path, paths: tuple[Path, ...], *, cap: Tier = Tier.REQUIRED, top: Path | None = None, entry: bool = True
+    path: Path | str, paths: tuple[Path, ...], *, cap: Tier = Tier.REQUIRED, top: Path | None = None, entry: bool = True
 ) -> Unit:
     """Return the unit of one file. Raises UnreadableError."""
     text = read_text(path)
-    absolute = Path(os.path.abspath(path))
-    folder = absolute.parent
-    roots, near = _roots(str(folder), None if top is None else str(top), paths)
-    unit = Unit(str(path), text, absolute, roots, near, cap, entry, named=entry and top is None)
+    absolute = os.path.abspath(path)
+    folder, name = os.path.split(absolute)
+    roots, near = _roots(folder, None if top is None else str(top), paths)
     inside = bool(near) and (top is not None or not entry)
-    inner = inside and top is not None and not (folder.parent == roots[0] and path.stem in _FIRST)
-    return replace(unit, inside=inside, inner=inner) if inside else unit
+    first = inside and os.path.splitext(name)[0] in _FIRST and os.path.dirname(folder) == str(roots[0])
+    return Unit(
+        label=str(path),
+        text=text,
+        path=Path(absolute),
+        roots=roots,
+        near=near,
+        cap=cap,
+        entry=entry,
+        inside=inside,
+        inner=inside and top is not None and not first,
+        named=entry and top is None,
+    )
 
 
 @disk.once

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from poncho.analysis.hints import BACKENDS, ENGINES, is_plotting, may_hint
 from poncho.analysis.quotes import STRING, NotSureError, Quoted, code_of
+from poncho.analysis.rare import places
 from poncho.analysis.traps import CALLS, SCHEMES
 
 # Every pattern begins with a character that is rare, or is asked only where a plain search has found something: a
@@ -19,10 +20,13 @@ _OBJECT = re.compile(r"\.(\w+)$")
 _ENGINE = re.compile(r"engine[ \t]*=[ \t]*(['\"])(\w+)\1")
 _BACKEND = re.compile(r"\.(?:use|switch_backend)[ \t]*\([ \t]*(['\"])([\w:/.]+)\1")
 _CODE = re.compile(r"(?<![\w.])(exec|eval)\(\s*(?:[\w.]*dedent\(\s*)?([rRuU]?)(\"\"\"|'''|\"|')")
+_WORDS = {_DYNAMIC: _DYNAMIC_NAMES, _CODE: ("exec(", "eval(")}
 _BYTES = re.compile(r"(?<!\w)(?:[bB][rR]?|[rR][bB])$")
-_OPENS_BLOCK = re.compile(
-    r"[ \t]*(?:async[ \t]+)?(?:def|class|if|elif|else|try|except|finally|for|while|with|match|case)\b"
-)
+_HEADER = re.compile(r"[ \t]*(?:async[ \t]+)?(?:def|class|if|elif|else|try|except|finally|for|while|with|match|case)\b")
+# Up to its colon, such a header stands under what the block as a whole stands under.
+_OPENS_BLOCK = re.compile(r"[ \t]*(?:async[ \t]+)?(?:def|class|if|for|while|with)\b")
+_DEFINES = re.compile(r"[ \t]*(?:(?:async[ \t]+)?def|class)\b[^(]*\(?[^(]*$")
+_LONGEST = 4_000
 _UNFINISHED = ("(", "[", "{", ",", "\\", "=", "+", " or", " and")
 
 
@@ -35,7 +39,7 @@ def stand_ins(quoted: Quoted, *, dynamic: bool, code: bool) -> Iterator[tuple[in
     """
     text = quoted.text
     for pattern in _asked(text, dynamic, code):
-        for found in pattern.finditer(text):
+        for found in _matches(pattern, text):
             if quoted.holds(found.start()):
                 continue
             start = text.rfind("\n", 0, found.start()) + 1
@@ -47,9 +51,20 @@ def stand_ins(quoted: Quoted, *, dynamic: bool, code: bool) -> Iterator[tuple[in
                 raise NotSureError
             if code_of(before) is None:
                 continue  # in a comment, or in a string
-            if _OPENS_BLOCK.match(before) or _goes_on(text, start):
+            if pattern is _ENGINE:
+                line = _line_of_call(text, start, found.start())
+                if line is None:
+                    continue
+                if line < start:
+                    start, before = line, text[line : text.index("\n", line)]
+            head = text[_first_line(text, start) : start + len(before)]
+            if _begins_above(before):
                 raise NotSureError
-            yield start, before[: len(before) - len(before.lstrip())] + statement
+            if quoted.holds(start + len(before) - len(head)):
+                raise NotSureError
+            if _HEADER.match(head) and (":" in head or not _OPENS_BLOCK.match(head)):
+                raise NotSureError
+            yield start, head[: len(head) - len(head.lstrip())] + statement
 
 
 def _asked(text: str, dynamic: bool, code: bool) -> Iterator[re.Pattern[str]]:
@@ -65,6 +80,15 @@ def _asked(text: str, dynamic: bool, code: bool) -> Iterator[re.Pattern[str]]:
         yield _ENGINE
         if is_plotting(text):
             yield _BACKEND
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> Iterable[re.Match[str]]:
+    """Return what ``pattern.finditer`` does; one that begins with no plain character is asked where its words are."""
+    words = _WORDS.get(pattern)
+    if words is None:
+        return pattern.finditer(text)
+    positions = sorted(position for word in words for position in places(text, word, word))
+    return [found for position in positions if (found := pattern.match(text, position))]
 
 
 def _stand_in(pattern: re.Pattern[str], found: re.Match[str], before: str, quoted: Quoted) -> str | None:
@@ -83,8 +107,6 @@ def _stand_in(pattern: re.Pattern[str], found: re.Match[str], before: str, quote
         return f"_.use({literal!r})" if literal in BACKENDS else None
     if literal not in ENGINES or before[-1:].isalnum() or before.endswith(("_", ".")):
         return None
-    if before.count("(") <= before.count(")"):
-        raise NotSureError
     return f"_(engine={literal!r})"
 
 
@@ -109,6 +131,54 @@ def _literal_code(found: re.Match[str], quoted: Quoted) -> str | None:
     if text[end : end + 200].lstrip()[:1] in "\"'" and "import" in text[opening : end + 1000]:
         raise NotSureError  # the string goes on
     return f"{found.group(1)}({text[opening:end]})" if "import" in text[opening:end] else None
+
+
+def _line_of_call(text: str, start: int, keyword: int) -> int | None:
+    """Return where the line begins on which the call begins that has a keyword at a position of the line at ``start``.
+
+    None where it is no call's: a parameter's default, or an assignment.
+    """
+    before = text[start:keyword]
+    if before.count("(") > before.count(")"):
+        return None if _DEFINES.match(before) else start
+    head = STRING.sub(lambda found: " " * len(found.group()), text[_first_line(text, start) : keyword])
+    if "#" in head or '"' in head or "'" in head or (before.isspace() and "\n" not in head):
+        raise NotSureError
+    depth = 0
+    for offset in range(len(head) - 1, -1, -1):
+        char = head[offset]
+        if char in ")]}":
+            depth += 1
+        elif char in "([{":
+            depth -= 1
+            if depth < 0:
+                break
+    else:
+        raise NotSureError
+    line = head.rfind("\n", 0, offset) + 1
+    called = head[line:offset]
+    if char != "(" or _begins_above(called):
+        raise NotSureError
+    return None if _DEFINES.match(called) else keyword - len(head) + line
+
+
+def _begins_above(before: str) -> bool:
+    """Tell whether the expression that goes on after ``before`` began on an earlier line: its line is that one."""
+    return (
+        before.lstrip()[:1] in (")", "]", "}", ".")
+        or before.count(")") > before.count("(")
+        or before.count("]") > before.count("[")
+    )
+
+
+def _first_line(text: str, start: int) -> int:
+    """Return where the statement begins that the line at ``start`` belongs to, as far as the ends of lines tell."""
+    first = start
+    while _goes_on(text, first):
+        first = text.rfind("\n", 0, len(text[:first].rstrip())) + 1
+        if start - first > _LONGEST:
+            raise NotSureError
+    return first
 
 
 def _goes_on(text: str, start: int) -> bool:

@@ -51,6 +51,13 @@ def test_what_was_found_is_found_again(tree: Path, env_prefix: Path, settled: bo
     assert _names(first) == {"numpy", "pandas", "ujson"}
 
 
+def test_what_only_a_part_of_a_package_needs_is_so_again(tree: Path, env_prefix: Path) -> None:
+    (tree / "core" / "m4.py").write_text("def f():\n    import no_such_module_anywhere\n")
+    first = _run(tree / "core", env_prefix)
+    assert any("only a part of the program" in problem.message for problem in first.problems)
+    assert _run(tree / "core", env_prefix).to_json() == first.to_json()
+
+
 @pytest.mark.parametrize("settled", [False, True])
 def test_every_change_is_seen(tree: Path, env_prefix: Path, settled: bool) -> None:
     if settled:

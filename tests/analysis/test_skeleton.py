@@ -16,8 +16,9 @@ import pytest
 
 from poncho.analysis import analyze
 from poncho.analysis.model import Import, Place, Scan
+from poncho.analysis.outright import outright
 from poncho.analysis.reading import parse, read_unit
-from poncho.analysis.scan import scan_module
+from poncho.analysis.scan import scan_module, scan_skeleton
 from poncho.analysis.skeleton import skeleton
 from poncho.analysis.sources import Unit, UnreadableError, decode, read_text
 
@@ -43,7 +44,8 @@ def _reduced(text: str) -> Scan | None:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return scan_module(ast.parse(reduced), text, VERSION, reduced=reduced)
+        tree = ast.parse(reduced.rest)
+    return scan_skeleton(reduced, tree if reduced.rest else None, text, VERSION)
 
 
 def _said(scan: Scan) -> list[tuple[Any, ...]]:
@@ -121,6 +123,22 @@ def test_real_files_say_the_same_reduced_and_whole() -> None:
         "x = {'import': 1,\n  'from': 2}\nimport a",
         "f(a,\n  import_module('b'))\nimport_module(\n 'c')",
         "def f():\n    pass\n  # odd\n    import a",
+        "if find_spec('a'):\n    x = 1\nwhile find_spec('b'): pass\nif x: find_spec('c')",
+        "def f():\n    if x:\n        pass\n    elif find_spec('a'):\n        pass",
+        "def f():\n    g(\n        pd.read_parquet(\n            'x',\n        ),\n        'root://host//file',\n    )",
+        "x = (\n    frame\n    .to_parquet('x')\n)\ny = f(a,\n  b).to_excel('x')",
+        "pd.read_csv(\n    f,\n    sep='(',\n    engine='pyarrow',\n)",
+        "def f(\n    a,\n    engine='pyarrow',\n):\n    engine = 'zarr'",
+        "class A(B, engine='zarr'):\n    x = f({'a': 1}, g(b),\n          engine='numba')",
+        "x = [\n    # a comment\n    f(1,\n      engine='zarr')]",
+        "import a\nexec(\n    'import b'\n)\nexec(r'''\nimport c\n''')\nx = '''import d'''",
+        "def f(x: importlib.metadata.Distribution): import_it()",
+        "try:\n    import a\nexcept ImportError:\n    try:\n        import b\n    except ImportError:\n        raise\n    else:\n"
+        "        import c",
+        "x = '''\n\\''' ''' + \"\"\"\nimport a\n\"\"\"\nimport b",
+        "import a as a, b.c as c, d . e\nimport é\nfrom a.b import (c, d as e,)\nfrom .. a import b",
+        "from a import *\nfrom . import (\n  a,\n  b as c\n)\nfrom .a.b import c as d",
+        "import a; import b\nimport c as d",
     ],
 )  # fmt: skip
 def test_every_form_says_the_same_reduced_and_whole(text: str) -> None:
@@ -129,9 +147,46 @@ def test_every_form_says_the_same_reduced_and_whole(text: str) -> None:
         assert _said(reduced) == _said(whole)
 
 
+@pytest.mark.parametrize(
+    ("statement", "plain"),
+    [
+        ("import a.b as c, d", True),
+        ("from ..a.b import c as d, e ", True),
+        ("from .a import (\n    b,\n    c as d,\n)", True),
+        ("from . import *", True),
+        ("from.a import b", True),
+        ("from a import(b)", True),
+        ("import a;", False),
+        ("import é", False),
+        ("from a import b; c()", False),
+        ("from a import b if c else d", False),
+        ("from a \\\n  import b", False),
+        ("import while", False),
+        ("import 1a", False),
+        ("import a,", False),
+        ("from a import b,", False),
+        ("import a..b", False),
+        ("from a import b.c", False),
+        ("import a as b.c", False),
+        ("from import a", False),
+        ("fromage import a", False),
+    ],
+)
+def test_plain_statements_say_the_same_without_the_parser(statement: str, plain: bool) -> None:
+    read = outright(statement, 1)
+    assert (read is not None) == plain
+    if read is not None:
+        whole = _whole(statement)
+        assert whole is not None
+        assert tuple(read) == whole.imports
+
+
 def test_a_skeleton_is_small_and_keeps_the_lines() -> None:
     text = "import a\n" + "x = [1, 2, 3]\n" * 500 + "def f():\n    y = 1\n    import b\n" + "z = f(1)\n" * 500
-    assert skeleton(text) == "import a\n" + "\n" * 500 + "def f():\n\n    import b"
+    reduced = skeleton(text)
+    assert reduced is not None
+    assert [(one.module, one.line) for one in reduced.read] == [("a", 1)]
+    assert reduced.rest == "\n" * 501 + "def f():\n\n    import b"
 
 
 def test_what_is_passed_over_is_not_checked_in_the_files_of_a_directory(tmp_path: Path) -> None:
