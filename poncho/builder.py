@@ -23,7 +23,7 @@ from poncho.pack import Overlay, PackedPackage, PackOptions, check_tools, pack
 from poncho.resolution import Means, installable, resolve_spec, update_lock, with_places
 from poncho.source import check_fresh, read_lock, read_source, read_text
 from poncho.space import Space
-from poncho.spec import Spec, as_spec, decode, dumps, portable
+from poncho.spec import Spec, as_spec, decode, dumps, portable, spec_digest
 from poncho.store import BuilderCache, atomic_file
 
 
@@ -125,12 +125,16 @@ def resolve(
         old, spec = found, with_places(found.spec, found) if found.spec else Spec()
     elif options.lock is not None:
         old, spec = read_lock(options.lock, means=_means(options, reporter), platform=platform), found
-        check_fresh(old, spec, options.lock)
+        check_fresh(old, spec, options.lock, moving=update)
     else:
         raise UsageError(
             "--update needs the lock to update", hint="name it: -o lock.json, or give it instead of the spec"
         )
-    return update_lock(old, update, spec=_with_local_code(spec, options, reporter), means=_means(options, reporter))
+    new = update_lock(old, update, spec=_with_local_code(spec, options, reporter), means=_means(options, reporter))
+    if isinstance(found, Lock):
+        return new
+    asked = portable(spec)
+    return replace(new, spec=asked, spec_digest=spec_digest(asked))
 
 
 def write_lock(lock: Lock, path: Path) -> None:

@@ -6,6 +6,7 @@ a ``hint:`` line and an exit status.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -29,6 +30,8 @@ class PonchoError(Exception):
             key: redact(value) if isinstance(value, str) else value for key, value in (context or {}).items()
         }
         super().__init__(self.message)
+        if self.hint and sys.version_info >= (3, 11):
+            self.add_note(f"hint: {self.hint}")  # in tracebacks, for those who call the library
 
     def to_json(self) -> dict[str, Any]:
         """Return ``{"error": code, "message": …, "hint": …, "context": …}``."""

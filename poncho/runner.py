@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from poncho.errors import BuildError
@@ -19,6 +20,15 @@ def runner_path() -> Path:
         if path.is_file():
             return path
     raise missing(RUNNER)
+
+
+def run_command(package: Path, argv: Sequence[str], *, unpack_to: Path | None = None) -> list[str]:
+    """Return the argument list that runs ``argv`` in a package; ``unpack_to`` is a directory instead of the store.
+
+    Raises BuildError as ``runner_path`` does.
+    """
+    where = [] if unpack_to is None else ["-u", str(unpack_to)]
+    return [str(runner_path()), "-e", str(package.absolute()), *where, "--", *argv]
 
 
 def missing(name: str) -> BuildError:

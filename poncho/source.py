@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
+from poncho._types import Event
 from poncho.engine import native_platform
 from poncho.engine.pixi_lock import read_pixi_lock
 from poncho.errors import PackageError, SpecError
@@ -12,11 +17,13 @@ from poncho.lock.compare import spec_changes
 from poncho.lock.foreign import lifted, lock_kind, read_conda_lock, read_explicit, read_pylock
 from poncho.lock.model import Lock
 from poncho.package import open_package
-from poncho.resolution import Means, lock_from_pylock
+from poncho.resolution import Means, changed_names, lock_from_pylock
 from poncho.spec import Spec, decode, loads_spec, portable, spec_digest
+from poncho.spec.foreign import has_script_block
 
 # Larger than any lock that was seen (a pixi.lock of ten environments has 5 MB), smaller than what exhausts memory.
 _LIMIT = 64 << 20
+_INSTALLABLE = re.compile(r"(?m)^\[build-system\]")  # of a pyproject.toml
 _ARCHIVES = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"hsqs", b"BZh", b"\xfd7zXZ")
 
 
@@ -56,7 +63,11 @@ def read_text(
     kind = lock_kind(text, source=source)
     wanted = platform or native_platform()
     if kind is None:
-        return loads_spec(text, source=source, base=base)
+        spec = loads_spec(text, source=source, base=base)
+        if source is not None and _INSTALLABLE.search(text) and text.lstrip()[:1] != "{" and not has_script_block(text):
+            said = f'{source}: its requirements are packed, the project itself is not: that is a spec with "pip": ["{base}"]'
+            means.reporter(Event("warning", "solve", said))
+        return spec
     if kind == "poncho":
         lock = loads(text, source=source, base=base)
     elif kind == "explicit":
@@ -87,15 +98,24 @@ def read_lock(path: Path, *, means: Means, platform: str | None = None) -> Lock:
     return found
 
 
-def check_fresh(lock: Lock, spec: Spec, path: Path) -> None:
-    """Raise SpecError, saying what changed, unless ``lock`` was made for ``spec``."""
+def check_fresh(lock: Lock, spec: Spec, path: Path, *, moving: Sequence[str] = ()) -> None:
+    """Raise SpecError, saying what changed, unless ``lock`` was made for ``spec``, or for one that differs in the packages
+    and variables ``moving`` only.
+    """
     if lock.spec_digest == spec_digest(portable(spec)):
         return
+    names = changed_names(lock.spec, spec) if lock.spec else None
+    known = {spelling for name in moving for spelling in (name, name.lower(), canonicalize_name(name))}
+    if names is not None and names <= known:
+        return
+    again = f"poncho lock {spec.source or 'SPEC'} -o {path}"
+    if names:
+        again += "; all else stays as it is with " + " ".join(f"--update {name}" for name in sorted({*names, *moving}))
     changes = spec_changes(lock.spec, spec) if lock.spec else ()
     raise SpecError(
         f"the lock is stale, the spec has changed: {'; '.join(changes) or 'it has another digest'}",
         source=str(path),
-        hint=f"lock it again: poncho lock SPEC -o {path}",
+        hint=f"lock it again: {again}",
         context={"changes": list(changes)},
     )
 

@@ -122,11 +122,12 @@ def _of_this_process(environ: Mapping[str, str]) -> Path:
     is_tool = any((prefix / receipt).exists() for receipt in ("pipx_metadata.json", "uv-receipt.toml"))
     for directory in environ.get("PATH", "").split(os.pathsep):
         candidate = Path(directory).parent
-        if not os.path.isabs(directory) or not Path(directory, "python3").exists():
+        # Not Path.exists: PATH may name directories of others, and that raises where it may not look.
+        if not os.path.isabs(directory) or not os.path.exists(f"{directory}/python3"):
             continue
         if candidate == prefix and not is_tool:
             break
-        is_environment = (candidate / "pyvenv.cfg").is_file() or (candidate / "conda-meta").is_dir()
+        is_environment = os.path.isfile(candidate / "pyvenv.cfg") or os.path.isdir(candidate / "conda-meta")
         if candidate != prefix and (is_environment or is_tool) and _python_version(candidate):
             return candidate
         if not is_tool:

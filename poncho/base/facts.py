@@ -97,7 +97,7 @@ def ask(executable: Path, environ: Mapping[str, str]) -> InterpreterFacts | None
     # An environment's LD_LIBRARY_PATH may be what the interpreter needs to start at all, so it stays.
     try:
         answer = subprocess.run(
-            [str(executable), "-I", "-S", "-c", _QUESTION],
+            [str(executable), "-I", "-B", "-S", "-c", _QUESTION],
             env=clean_environment(environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,

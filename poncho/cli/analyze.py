@@ -124,7 +124,7 @@ def _add_choice(parser: Parser) -> None:
 
 def command(arguments: Namespace) -> int:
     """Analyse the sources and write the spec."""
-    prog = "poncho_package_analyze"
+    prog = arguments.prog
     if arguments.check or arguments.explain is not None:
         from poncho.cli.shown import refuse_out, show
 

@@ -17,13 +17,15 @@ from poncho.errors import UsageError
 if TYPE_CHECKING:
     from poncho.store import BuilderCache
 
+_ACTIONS = ("list", "prune", "verify", "path")
+
 
 def make_parser(prog: str) -> Parser:
     """Return the parser of the command under the name ``prog``."""
     parser = Parser(
         prog=prog, description="What builds keep for the next ones: list, prune, verify it, say where it is."
     )
-    parser.add_argument("action", choices=("list", "prune", "verify", "path"), help="what to do")
+    parser.add_argument("action", choices=_ACTIONS, metavar=f"{{{','.join(_ACTIONS)}}}", help="what to do")
     parser.add_argument(
         "names", nargs="*", default=[], metavar="BUCKET", help="only these kinds of things (list shows them)"
     )

@@ -127,6 +127,16 @@ class _CreateParser(Parser):
         words[:end] = ["--trim=all" if word == "--trim" else word for word in words[:end]]
         return super().parse_known_intermixed_args(words, namespace)
 
+    def near(self, words: Sequence[str]) -> str | None:
+        """Return what ``words``, which this command does not know, were probably meant to be."""
+        if words[:1] in (["-o"], ["--output"], ["--out"]):
+            return f"OUTPUT stands behind SPEC, without an option: {self.prog} spec.json env.tar.gz"
+        from poncho.pack.trim import KINDS
+
+        if words and {*words[0].split(",")} <= {*KINDS, "all"}:
+            return f"kinds stand behind an equals sign: --trim={words[0]}"
+        return super().near(words)
+
 
 def command(arguments: Namespace) -> int:
     """Build the package that the arguments ask for."""
@@ -134,7 +144,7 @@ def command(arguments: Namespace) -> int:
     from poncho.pack import PackOptions
     from poncho.pack.trim import parse_kinds
 
-    prog = "poncho_package_create"
+    prog = arguments.prog
     if arguments.output is None and not arguments.dry_run:
         hint = f"{prog} {arguments.spec} env.tar.gz; --dry-run needs none"
         raise UsageError("the following arguments are required: OUTPUT", hint=hint)
@@ -213,7 +223,7 @@ def _approximate(source: Spec | Lock | Path | str, arguments: Namespace, options
         answer = {"path": str(done.path), "digest": digest, "built": done.built, "approximation": near}
         print(json.dumps(answer, indent=4, sort_keys=True))
     elif not arguments.quiet:
-        print(f"poncho_package_create: {arguments.output}: {how}", file=sys.stderr)
+        print(f"{arguments.prog}: {arguments.output}: {how}", file=sys.stderr)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from poncho.cli.events import write_line
 from poncho.errors import PonchoError
 
 Command = Callable[[Namespace], int]
+_UNKNOWN = "unrecognized arguments: "  # argparse's words
 
 
 class Parser(ArgumentParser):
@@ -26,8 +28,18 @@ class Parser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: error: {message}", file=sys.stderr)
-        print(f"hint: {self.prog} --help shows how it is called", file=sys.stderr)
+        words = message.removeprefix(_UNKNOWN).split() if message.startswith(_UNKNOWN) else []
+        print(f"hint: {self.near(words) or f'{self.prog} --help shows how it is called'}", file=sys.stderr)
         raise SystemExit(2)
+
+    def near(self, words: Sequence[str]) -> str | None:
+        """Return what ``words``, which this command does not know, were probably meant to be."""
+        for word in words:
+            option = word.partition("=")[0]
+            found = difflib.get_close_matches(option, self._option_string_actions, n=1, cutoff=0.75)
+            if option.startswith("--") and found:
+                return f"did you mean {found[0]}?"
+        return None
 
 
 def add_common(parser: ArgumentParser, *, version: bool = True) -> None:
@@ -52,6 +64,7 @@ def run(parser: ArgumentParser, command: Command, argv: Sequence[str] | None) ->
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     arguments = parser.parse_intermixed_args(argv)
+    arguments.prog = parser.prog
     try:
         status = _guarded(parser.prog, command, arguments)
         _cleanup.finish()

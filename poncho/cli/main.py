@@ -47,6 +47,8 @@ _EPILOG = "poncho COMMAND --help shows how each is called; poncho man COMMAND is
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``poncho SUBCOMMAND …``; return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["help"]:
+        words = words[1:] if words[1:] and words[1] not in _SUBCOMMANDS else [*words[1:2], "--help"]
     if words[:1] == ["run"]:
         # The runner's own parser, untouched: everything after the first word that is no option is the command.
         from poncho.cli.run import become_runner
@@ -61,11 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.subcommand is None:
         parser.error("a COMMAND is needed: " + ", ".join(_SUBCOMMANDS))
     near = difflib.get_close_matches(arguments.subcommand, _SUBCOMMANDS, n=1)
-    parser.error(
-        f"there is no command {arguments.subcommand!r}: "
-        + (f"did you mean {near[0]}? " if near else "")
-        + f"The commands are {', '.join(_SUBCOMMANDS)}"
-    )
+    meant = f" (did you mean {near[0]}?)" if near else ""
+    parser.error(f"there is no command {arguments.subcommand!r}{meant}: there are {', '.join(_SUBCOMMANDS)}")
     raise AssertionError("unreachable")
 
 

@@ -42,7 +42,7 @@ def show(arguments: Namespace, analysis: Analysis) -> int:
             hint="name a directory with pyproject.toml, setup.cfg, setup.py or requirements.txt, or a PEP 723 script",
         )
     for problem in () if arguments.quiet else analysis.problems:
-        print(f"poncho_package_analyze: warning: {problem}", file=sys.stderr)
+        print(f"{arguments.prog}: warning: {problem}", file=sys.stderr)
     if arguments.json:
         print(json.dumps({"projects": [one.to_json() for one in analysis.projects]}, indent=4, sort_keys=True))
     else:

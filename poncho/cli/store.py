@@ -19,18 +19,21 @@ from poncho.errors import UsageError
 if TYPE_CHECKING:
     from poncho.store.node import NodeStore
 
+_ACTIONS = ("list", "prune", "verify", "path")
+
 
 def make_parser(prog: str) -> Parser:
     """Return the parser of the command under the name ``prog``."""
     parser = Parser(prog=prog, description="What this node keeps unpacked: list, prune, verify it, say where it is.")
-    parser.add_argument("action", choices=("list", "prune", "verify", "path"), help="what to do")
+    parser.add_argument("action", choices=_ACTIONS, metavar=f"{{{','.join(_ACTIONS)}}}", help="what to do")
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="only these packages: the first digits of their digests"
+        "names", nargs="*", default=[], metavar="NAME", help="only these packages: the first digits of their digests"
     )
     parser.add_argument("--store", type=Path, metavar="DIR", help="another store (default: the runner's on this node)")
     group = parser.add_argument_group("prune", "without a limit or a NAME: everything that is not in use")
     group.add_argument(
         "--max-age",
+        "--older-than",
         type=age,
         metavar="AGE",
         help="delete what was not used for so long: 12h, 30d, 8w (a bare number: days)",
@@ -38,6 +41,7 @@ def make_parser(prog: str) -> Parser:
     group.add_argument(
         "--max-size", type=size, metavar="SIZE", help="delete the longest unused until so much is left: 20G"
     )
+    group.add_argument("--all", action="store_true", help="everything that is not in use, said outright")
     group.add_argument("--dry-run", action="store_true", help="say what would be deleted, and delete nothing")
     add_common(parser)
     return parser
@@ -55,6 +59,8 @@ def command(arguments: Namespace) -> int:
         return _list(arguments, store)
     if arguments.action == "verify":
         return _verify(arguments, store)
+    if arguments.all and (arguments.names or arguments.max_age is not None or arguments.max_size is not None):
+        raise UsageError("--all goes with no limit and no NAME", hint="leave --all out, or the rest")
     with reporter_for(arguments, "poncho store") as reporter:
         done = store.prune(
             max_age=arguments.max_age,

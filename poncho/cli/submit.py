@@ -30,6 +30,12 @@ class _CommandParser(Parser):
         result.words = words[cut + 1 :]
         return result
 
+    def near(self, words: Sequence[str]) -> str | None:
+        """Return what ``words``, which this command does not know, were probably meant to be."""
+        if words and not words[0].startswith("-"):
+            return f"the command stands behind --: {self.prog} … -- {' '.join(words)}"
+        return super().near(words)
+
 
 def make_parser(prog: str) -> Parser:
     """Return the parser of the command under the name ``prog``."""

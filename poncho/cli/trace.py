@@ -84,4 +84,9 @@ def command(arguments: Namespace) -> int:
             *([counted(len(found.data), "data file")] if found.data else []),
         ]
         print(f"poncho trace: {arguments.output}: {', '.join(what)}", file=sys.stderr)
+        if status:
+            print(
+                f"poncho trace: note: the command ended with status {status}: what it would have loaded later is not there",
+                file=sys.stderr,
+            )
     return status

@@ -86,7 +86,7 @@ def pip_command(python: Path, environ: Mapping[str, str]) -> list[str]:
 
 
 def _version_of_pip(python: Path, environ: Mapping[str, str]) -> Version | None:
-    ask = [str(python), "-I", "-m", "pip", "--version"]
+    ask = [str(python), "-I", "-B", "-m", "pip", "--version"]  # -I ignores PYTHONDONTWRITEBYTECODE
     done = run_tool(ask, env=clean_environment(environ), step=f"run {python}", check=False)
     found = re.match(r"pip (\S+)", done.stdout)
     try:

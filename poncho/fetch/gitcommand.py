@@ -110,6 +110,17 @@ class GitFailedError(Exception):
         return (self.tail.splitlines() or [f"git ended with status {self.status}"])[-1]
 
     @property
+    def cause(self) -> str:
+        """Return the line that says why it failed."""
+        lines = [line for line in self.tail.splitlines() if not _NOISE.match(line)]
+        said = next((line for line in lines if line.startswith(("fatal:", "ERROR:", "error:"))), "")
+        if "Could not read from remote repository" in said:
+            said = lines[0]  # what ssh said, which is the cause
+        if said.endswith(":") and lines[-1] != said:
+            said += f" {lines[-1]}"  # unable to connect to HOST: and, below it, why
+        return " ".join((said or self.last_line).removeprefix("fatal:").split())[:300]
+
+    @property
     def passing(self) -> bool:
         """Tell whether the network was the cause, so that another attempt makes sense."""
         return bool(_PASSING.search(self.tail)) and not self.denied
@@ -121,11 +132,7 @@ class GitFailedError(Exception):
 
     def explain(self, remote: Remote) -> FetchError:
         """Return the error that says what to do about it."""
-        lines = [line for line in self.tail.splitlines() if not _NOISE.match(line)]
-        said = next((line for line in lines if line.startswith(("fatal:", "ERROR:", "error:"))), "")
-        if "Could not read from remote repository" in said:
-            said = lines[0]  # what ssh said, which is the cause
-        said = " ".join((said or self.last_line).removeprefix("fatal:").split())[:300]
+        said = self.cause
         if self.denied:
             hint = "git could not log in, or is not allowed to read: set up a credential helper, an ssh agent or netrc"
         elif "dubious ownership" in self.tail:
@@ -209,7 +216,7 @@ class GitCommand:
                 if not error.passing or attempt == _ATTEMPTS - 1:
                     raise
                 seconds = min(policy.backoff * 2**attempt, policy.longest_wait)
-                message = f"{remote.url}: {error.last_line}; trying again in {human_seconds(seconds)}"
+                message = f"{remote.url}: {error.cause}; trying again in {human_seconds(seconds)}"
                 self.reporter(Event("warning", "data", f"{message} ({attempt + 1} of {_ATTEMPTS - 1})"))
                 wait(seconds)
         raise AssertionError("unreachable")

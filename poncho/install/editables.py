@@ -80,9 +80,15 @@ def _is_project(item: EditableDistribution) -> bool:
     return item.source is not None and any((item.source / name).is_file() for name in _PROJECT_FILES)
 
 
+def _where(item: EditableDistribution) -> str:
+    if item.source is None:
+        return str(item.evidence)
+    return f"{item.source}" if item.source.exists() else f"{item.source}, which is gone"
+
+
 def _refuse(items: Sequence[EditableDistribution]) -> None:
     if items:
-        listed = ", ".join(f"{item.name} ({item.source or item.evidence})" for item in items)
+        listed = ", ".join(f"{item.name} ({_where(item)})" for item in items)
         raise BuildError(
             f"local code that the environment refers to cannot be packed, it is no project that can be built: {listed}",
             hint="give it a pyproject.toml, put it inside the environment, or leave it out with --ignore-editable-packages",

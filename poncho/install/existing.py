@@ -18,6 +18,8 @@ from poncho.spec import Spec, portable, spec_digest
 
 _NOT_RECORD = frozenset({"files", "paths_data", "link", "extracted_package_dir", "package_tarball_full_path"})
 
+_SPEC_FILES = ("spec.json", "environment.yml", "environment.yaml", "requirements.txt", "pyproject.toml")
+
 
 def check_prefix(prefix: Path) -> None:
     """Raise BuildError unless ``prefix`` is the directory of a conda environment that can be read."""
@@ -29,9 +31,11 @@ def check_prefix(prefix: Path) -> None:
     except OSError as error:
         raise BuildError(f"{meta}: cannot be read ({error.strerror})") from error
     if not found:
+        specs = [prefix / name for name in _SPEC_FILES if (prefix / name).is_file()]
+        meant = f"; did you mean {specs[0]}, which is one?" if specs else ""
         raise BuildError(
             f"{prefix}: is neither a conda environment (it has no conda-meta) nor a virtual one (no pyvenv.cfg)",
-            hint="name the directory of an environment, such as $CONDA_PREFIX or .venv, or a spec file",
+            hint=f"name the directory of an environment, such as $CONDA_PREFIX or .venv, or a spec file{meant}",
         )
 
 

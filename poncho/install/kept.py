@@ -190,7 +190,7 @@ class KeptEnvironments:
         names_now = {name for name, one in identities.items() if state.pip.get(name) != one}
         coming = [item for item in wanted if canonicalize_name(item.name) in names_now]
         names = ", ".join(sorted(going | names_now))
-        self._reporter(Event("info", "install", f"the environment of an earlier build is used; different: {names}"))
+        self._reporter(Event("start", "install", f"the environment of an earlier build is used; different: {names}"))
         slot.forget_state()
         prefix = slot.prefix
         owned = set(conda_files(prefix).owners)
@@ -206,6 +206,7 @@ class KeptEnvironments:
         changed = remove_files(prefix, old)
         if any((prefix / one.directory).exists() for one in leaving):
             raise _CannotUpdateError("a package left files behind")
+        self._reporter(Event("done", "install", f"the environment of an earlier build; different: {names}"))
         self._filler.pip(coming, prefix)
         arrived = recorded_distributions(prefix, but={one.directory for one in stay})
         if {one.name for one in arrived} != {canonicalize_name(item.name) for item in coming}:

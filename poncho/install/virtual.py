@@ -126,7 +126,7 @@ def _system_files(
     venv: Path, facts: InterpreterFacts, reporter: Reporter, environ: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     """Yield the packages of the interpreter itself, as far as the ones above do not hide them."""
-    argv = [str(facts.executable), "-I", "-S", "-c", _SITE]
+    argv = [str(facts.executable), "-I", "-B", "-S", "-c", _SITE]
     said = run_tool(argv, env=clean_environment(environ), step=f"run {facts.executable}").stdout
     target = f"lib/{facts.name}/site-packages"
     hidden = _Hidden()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from poncho.errors import UsageError
 from poncho.pack.elf import Elf
 from poncho.pack.layout import Format, family, format_of, formats
+from poncho.runner import run_command
 
 if TYPE_CHECKING:
     from poncho.base.elf import Cut  # what it brings along takes longer to load than a package to pack again
@@ -141,6 +142,14 @@ class PackedPackage:
     packed_bytes: int
     warnings: tuple[str, ...] = ()
     trimmed: Trimmed | None = None
+
+    def command(self, argv: Sequence[str], *, unpack_to: Path | None = None) -> list[str]:
+        """Return the argument list that runs ``argv`` in this package, for ``subprocess`` or a batch system.
+
+        ``unpack_to`` is a directory to unpack into instead of the store. Raises BuildError when the runner is missing
+        from the installation.
+        """
+        return run_command(self.path, argv, unpack_to=unpack_to)
 
     def to_json(self) -> dict[str, object]:
         """Return the package's facts as JSON values."""

@@ -15,7 +15,6 @@ from poncho.errors import PackageError
 from poncho.pack import manifest as names
 from poncho.pack.layout import Facts
 from poncho.pack.ownership import OWNERS
-from poncho.pack.runtime_files import runner_path
 from poncho.package.archive import ChunkStream, ForeignStream, Index, Stream, chunk_data, damaged, open_file, read_index
 from poncho.package.contents import Item, parse
 from poncho.package.functions import FunctionCheck, Loaded, verify_function, verify_imports
@@ -24,6 +23,7 @@ from poncho.package.reading import foreign_guard, open_members, read_members
 from poncho.package.squashfs import Image, is_image
 from poncho.package.tarstream import TarReader
 from poncho.package.verify import Verified, verify
+from poncho.runner import run_command
 
 __all__ = [
     "FunctionCheck",
@@ -53,7 +53,7 @@ class Package:
 
     path: Path
     digest: str
-    manifest: Mapping[str, Any]
+    manifest: Mapping[str, Any] = field(repr=False)
     is_poncho: bool
     facts: Facts | None = None
     _texts: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
@@ -97,8 +97,7 @@ class Package:
         ``unpack_to`` is a directory to unpack into instead of the store. Raises BuildError when the runner is missing
         from the installation.
         """
-        where = [] if unpack_to is None else ["-u", str(unpack_to)]
-        return [str(runner_path()), "-e", str(self.path.absolute()), *where, "--", *argv]
+        return run_command(self.path, argv, unpack_to=unpack_to)
 
     def verify(self) -> Verified:
         """Check every byte; see ``verify``."""

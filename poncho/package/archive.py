@@ -19,6 +19,7 @@ from poncho.errors import PackageError
 from poncho.pack import layout, selfextract
 from poncho.pack.layout import CHUNK_LIMIT, Chunk, Facts, Footer, Format
 
+_BLOCK = 512  # of tar
 _HEAD = 4096
 _COMMENT = bytes.fromhex("1f8b08100000000000ff")
 _ZSTD_HEADER = b"PH" + layout.SIGNATURE.encode()
@@ -62,6 +63,13 @@ def truncated(path: Path) -> PackageError:
 def damaged(path: Path, what: str) -> PackageError:
     """Return the error for a file with wrong bytes in it."""
     return PackageError(f"{path}: damaged: {what}", hint=_COPY_AGAIN, context={"path": str(path)})
+
+
+def no_package(path: Path) -> PackageError:
+    """Return the error for a file that is something else altogether."""
+    return PackageError(
+        f"{path}: is not a package", hint="poncho_package_create makes one", context={"path": str(path)}
+    )
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -285,6 +293,10 @@ class ForeignStream:
         else:
             self._stream = stream
         self.is_compressed = self._stream is not stream
+        self._first = b""
+        self._first = self.read(_BLOCK)
+        if self._first[257:262] != b"ustar" and self._first != bytes(_BLOCK):
+            raise no_package(path)
 
     def skip(self, size: int, /) -> bool:
         """Pass over bytes of a tar that is not compressed; one that ends too early is found by the next ``read``."""
@@ -295,7 +307,9 @@ class ForeignStream:
 
     def read(self, size: int, /) -> bytes:
         """Return ``size`` bytes, fewer only at the end."""
-        parts = []
+        parts = [self._first[:size]]
+        self._first = self._first[size:]
+        size -= len(parts[0])
         try:
             while size:
                 part = self._stream.read(size)

@@ -26,8 +26,10 @@ from poncho.analysis.model import Tier
 from poncho.engine.pip_tools import clean_environment
 from poncho.errors import AnalysisError, PackageError
 from poncho.pack.runtime_files import runner_path
+from poncho.runner import RUNNER
 
 _OWN = ("python", "pip")
+_NOT_SET_UP = 125  # the runner's exit status
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ def _run(environment: Path, job: dict[str, Any], lent: Path | None, timeout: flo
             (work / "lent" / "cloudpickle").symlink_to(lent)
         (work / "job.json").write_text(json.dumps({**job, "lent": str(work / "lent")}), encoding="utf-8")
         (work / "probe.py").write_bytes(files("poncho").joinpath("runtime").joinpath("function_probe.py").read_bytes())
-        inside = ["python", "-I", str(work / "probe.py"), str(work / "job.json"), str(work / "result.json")]
+        inside = ["python", "-I", "-B", str(work / "probe.py"), str(work / "job.json"), str(work / "result.json")]
         argv = [str(runner_path()), "-e", str(environment.absolute()), "--", *inside]
         try:
             done = subprocess.run(
@@ -208,6 +210,8 @@ def _run(environment: Path, job: dict[str, Any], lent: Path | None, timeout: flo
             result: dict[str, Any] = json.loads((work / "result.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
+            if done.returncode == _NOT_SET_UP and (said := _of_the_runner(lines)):
+                raise PackageError(said[0], hint=said[1]) from error
             ending = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
             raise PackageError(
                 f"{environment}: the process that loads the function ended with {ending}"
@@ -215,6 +219,15 @@ def _run(environment: Path, job: dict[str, Any], lent: Path | None, timeout: flo
                 context={"stderr": "\n".join(lines[-20:])},
             ) from error
         return result
+
+
+def _of_the_runner(lines: Sequence[str]) -> tuple[str, str | None] | None:
+    """Return what the runner said went wrong, and its hint."""
+    prefix = f"{RUNNER}: "
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith(prefix) and not line.startswith(f"{prefix}warning"):
+            return line.removeprefix(prefix), after.removeprefix("hint: ") if after.startswith("hint: ") else None
+    return None
 
 
 def _wanted(analysis: Analysis) -> Iterator[tuple[str, str]]:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poncho._types import Event, Reporter, silent
-from poncho._words import counted
+from poncho._words import counted, human_bytes
 from poncho.errors import StoreError
 from poncho.package.reading import Opened, open_members, read_members
 from poncho.package.relocate import apply_records, foreign_records, replace_prefix
 from poncho.package.tarstream import TarMember
 from poncho.package.verify import OWN, check_members
-from poncho.store.atomic import atomic_directory
+from poncho.store.atomic import atomic_directory, exact_bytes
 
 _CONDA_UNPACK = "bin/conda-unpack"
 _WANTED = OWN | {_CONDA_UNPACK}
@@ -159,7 +159,7 @@ def _check_room(private: Path, opened: Opened) -> None:
     free = shutil.disk_usage(private).free
     if need > free:
         raise StoreError(
-            f"{private.parent}: {need} bytes are needed, {free} are free",
+            f"{private.parent}: no space left: {exact_bytes(need)} are needed, {human_bytes(free)} are free",
             hint="free space there, or name a directory on another file system",
             context={"needed": need, "free": free},
         )

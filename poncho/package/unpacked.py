@@ -64,7 +64,8 @@ def verify_unpacked(root: Path) -> list[Difference]:
         described = (root / manifest.MANIFEST).read_bytes()
     except OSError as error:
         raise PackageError(
-            f"{root}: not an unpacked package of PONCHO, there is no list of contents to verify it against"
+            f"{root}: not an unpacked package of PONCHO, there is no list of contents to verify it against",
+            hint="verify takes a package, or the directory in which one was unpacked",
         ) from error
     records = _read_records(root)
     # Unpacked by plain tar and never run: the placeholder is still in its place.

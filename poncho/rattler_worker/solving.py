@@ -72,5 +72,8 @@ async def _similar(words: str, channels: Any, platforms: Any, gateway: Gateway) 
     except Exception:
         return {}
     return {
-        name: difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.65) for name in missing if name[:2] != "__"
+        name: difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.65)
+        for name in missing
+        # One that is there lacks the version, not the name.
+        if name[:2] != "__" and name.lower() not in names
     }

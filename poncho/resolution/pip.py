@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import metadata
@@ -19,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
+from poncho.analysis.known import answer
 from poncho.engine.git_credentials import take_git_credentials
 from poncho.engine.pip_tools import clean_environment, pip_command, run_tool, uv_command
 from poncho.errors import BuildError, FetchError, PonchoError, ResolveError
@@ -33,6 +35,8 @@ _NETWORK_WORDS = (
     "could not find a version that satisfies the requirement setuptools (from versions: none)",
 )  # fmt: skip
 _FILE_URL = re.compile(r"(?:^|@\s*)file://(?:localhost)?(/[^\s#;]*)")
+# uv's words and pip's for a project that the index does not have.
+_NOT_FOUND = re.compile(r"([\w.-]+) was not found in the package registry|No matching distribution found for ([\w.-]+)")
 FAILED = (BuildError, ResolveError)
 
 
@@ -94,7 +98,8 @@ def requirement_line(text: str, root: Path) -> str:
     absolute = absolute_local(text, root)
     path, bracket, extras = absolute.partition("[") if absolute.endswith("]") else (absolute, "", "")
     if not Path(path).exists():
-        raise ResolveError(f"{text}: no such file or directory", hint=f"looked for {path}")
+        hint = f"looked for {path}" if text != path else "local code is named from the directory of the spec"
+        raise ResolveError(f"{text}: no such file or directory", hint=hint)
     return Path(path).as_uri() + bracket + extras
 
 
@@ -139,7 +144,8 @@ def explain(error: PonchoError, constraints: Mapping[str, str]) -> PonchoError:
             context=error.context,
         )
     if "unbuilt" in error.context:
-        return error
+        name = str(error.context["unbuilt"]).partition("==")[0]
+        return BuildError(error.message, hint=_known_as(name) or error.hint, context=error.context)
     clashes = sorted(name for name, version in constraints.items() if _mentions(tail, name, version))
     if clashes:
         both = ", ".join(f"{name} {constraints[name]}" for name in clashes)
@@ -150,9 +156,18 @@ def explain(error: PonchoError, constraints: Mapping[str, str]) -> PonchoError:
         )
     return ResolveError(
         f"no set of pip packages satisfies the spec: {_words(tail)}",
-        hint="check the names and versions, and that there are wheels for this Python",
+        hint=next(filter(None, map(_known_as, (found[1] or found[2] for found in _NOT_FOUND.finditer(tail)))), None)
+        or "check the names and versions, and that there are wheels for this Python",
         context=error.context,
     )
+
+
+def _known_as(name: str) -> str | None:
+    """Return the hint for a requirement that is called like an import of another project: ``sklearn``, ``cv2``."""
+    found = answer(name, sys.version_info[:2])
+    if found is None or found.pypi is None or canonicalize_name(found.pypi) == canonicalize_name(name):
+        return None
+    return f"{name} is what programs import; the package is called {found.pypi}"
 
 
 def _mentions(text: str, name: str, version: str) -> bool:

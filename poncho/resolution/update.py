@@ -16,10 +16,10 @@ from packaging.utils import canonicalize_name
 from poncho.errors import ResolveError
 from poncho.fetch import resolve_data
 from poncho.lock.model import Lock, LockedConda, LockedPip
-from poncho.resolution.conda import resolve_conda
+from poncho.resolution.conda import package_name, resolve_conda
 from poncho.resolution.environment import Means, choose_base, resolve_pip_beside
 from poncho.resolution.frozen import installable
-from poncho.spec import GitSource, HttpSource, Spec
+from poncho.spec import GitSource, HttpSource, Spec, portable
 from poncho.spec.requirements import is_local
 
 T = TypeVar("T", GitSource, HttpSource)
@@ -29,13 +29,15 @@ def update_lock(lock: Lock, names: Iterable[str], *, spec: Spec, means: Means) -
     """Return the lock with the newest of ``names`` that fits beside everything else, which keeps its very bytes.
 
     A name is a conda package, a pip package, or the variable of a git or http source. What a moved package newly needs
-    comes in; what nothing needs any more goes. ``spec`` is the one that was locked. Raises ResolveError for a name that
-    the lock does not hold, and when nothing fits.
+    comes in; what nothing needs any more goes. ``spec`` is the one that was locked, or differs from it in ``names`` only
+    (see ``changed_names``). Raises ResolveError for a name that neither holds, and when nothing fits.
     """
     moving = set(names)
-    conda_names = {item.name for item in lock.conda} & {name.lower() for name in moving}
-    pip_names = {_name(item) for item in lock.pip} & {canonicalize_name(name) for name in moving}
-    data_names = (set(lock.git) | set(lock.http)) & moving
+    conda_names = {item.name for item in lock.conda} | {package_name(match) for match in spec.conda}
+    conda_names &= {name.lower() for name in moving}
+    pip_names = {_name(item) for item in lock.pip} | {_pip_name(text) for text in spec.pip}
+    pip_names &= {canonicalize_name(name) for name in moving}
+    data_names = {*lock.git, *lock.http, *spec.git, *spec.http} & moving
     _check_known(lock, moving, conda_names | pip_names | data_names)
     updated = lock
     if data_names:
@@ -45,6 +47,31 @@ def update_lock(lock: Lock, names: Iterable[str], *, spec: Spec, means: Means) -
     if pip_names or (updated.conda != lock.conda and lock.pip):
         updated = _with_pip(updated, pip_names, spec, means)
     return updated
+
+
+def changed_names(locked: Spec, wanted: Spec) -> frozenset[str] | None:
+    """Return the packages and variables in which two specs differ; None when they differ in more than such entries, or
+    in Python, with which everything moves.
+    """
+    old, new = portable(locked), portable(wanted)
+    names = {package_name(match) for match in {*old.conda} ^ {*new.conda}}
+    names |= {_pip_name(text) for text in {*old.pip} ^ {*new.pip}}
+    for before, after in ((old.pinned, new.pinned), (old.git, new.git), (old.http, new.http)):
+        names |= {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+    def rest(spec: Spec) -> tuple[object, ...]:
+        conda = [match for match in spec.conda if package_name(match) not in names]
+        return spec.channels, spec.python, conda, [text for text in spec.pip if _pip_name(text) not in names]
+
+    return None if names & {"", "python"} or rest(old) != rest(new) else frozenset(names)
+
+
+def _pip_name(text: str) -> str:
+    """Return the name in a requirement; the empty string where it is a path."""
+    try:
+        return canonicalize_name(Requirement(text).name)
+    except InvalidRequirement:
+        return ""
 
 
 def with_places(spec: Spec, lock: Lock) -> Spec:
@@ -96,7 +123,11 @@ def _with_data(lock: Lock, names: set[str], spec: Spec, means: Means) -> Lock:
         offline=means.offline,
         reporter=means.reporter,
     )
-    return replace(lock, git=MappingProxyType({**lock.git, **git}), http=MappingProxyType({**lock.http, **http}))
+    return replace(
+        lock,
+        git=MappingProxyType({name: one for name, one in {**lock.git, **git}.items() if name in spec.git}),
+        http=MappingProxyType({name: one for name, one in {**lock.http, **http}.items() if name in spec.http}),
+    )
 
 
 def _chosen(sources: Mapping[str, T], names: set[str]) -> dict[str, T]:

@@ -47,7 +47,7 @@ def filename(wheel: Mapping[str, Any]) -> str:
 
 def supported_tags(python: Path, environ: Mapping[str, str]) -> list[Tag]:
     """Return the tags that an interpreter of this machine supports, the preferred first."""
-    done = run_tool([str(python), "-I", "-c", _FACTS], env=clean_environment(environ), step=f"run {python}")
+    done = run_tool([str(python), "-I", "-B", "-c", _FACTS], env=clean_environment(environ), step=f"run {python}")
     version, free_threaded, implementation = json.loads(done.stdout)
     platforms = list(platform_tags())
     if implementation != "cpython":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -10,6 +11,18 @@ from typing import Any, NoReturn
 from poncho.errors import SpecError
 
 _WORDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
+
+# What a location is when it is only a string, and what others call our keys.
+_LOCATIONS = {"/http": "url", "/git": "remote"}
+_OTHER_WORDS = {
+    **dict.fromkeys(("branch", "tag", "commit", "rev", "revision"), "ref"),
+    **dict.fromkeys(("url", "repository", "repo"), "remote"),
+    **dict.fromkeys(("remote", "uri", "link"), "url"),
+    **dict.fromkeys(("path", "dest", "name"), "filename"),
+    **dict.fromkeys(("hash", "checksum", "digest"), "sha256"),
+    **dict.fromkeys(("requirements", "packages"), "pip"),
+    **dict.fromkeys(("dependencies", "channels"), "conda"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,9 @@ class Reader:
     def object(self, known: Sequence[str] | None = None) -> Reader:
         """Accept an object; with ``known``, refuse other keys and name the nearest known one."""
         if not isinstance(self.value, dict):
-            self.fail(f"must be an object, not {kind_of(self.value)}")
+            key = _LOCATIONS.get(self.pointer.rpartition("/")[0]) if isinstance(self.value, str) else None
+            hint = f"write {json.dumps({key: self.value}, ensure_ascii=False)}" if key else None
+            self.fail(f"must be an object, not {kind_of(self.value)}", hint=hint)
         if known is not None:
             for key in self.value:
                 if key not in known:
@@ -95,5 +110,8 @@ def kind_of(value: Any) -> str:
 
 
 def _nearest(key: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
+    other = _OTHER_WORDS.get(key.lower())
+    close = [other] if other in known else difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
+    if other == "conda" and close == [other]:
+        return f"""write "conda": {{"{key.lower()}": […]}}"""
     return f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"

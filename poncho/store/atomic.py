@@ -131,7 +131,8 @@ def disk_full(target: Path, error: OSError, *, needed: int | None = None) -> Dis
     why = os.strerror(error.errno or errno.ENOSPC)
     return DiskFullError(
         f"{target}: no space left to write it ({why})" + (f": it needs about {exact_bytes(needed)}" if needed else ""),
-        hint=f"free space on the file system of {target.parent}, or set PONCHO_CACHE_DIR to a larger one",
+        hint=f"free space on the file system of {target.parent.absolute()}, or write to another one (what builds keep "
+        "lies in PONCHO_CACHE_DIR)",
         path=str(target),
         needed=needed,
     )

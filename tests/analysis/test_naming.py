@@ -530,6 +530,13 @@ class TestWhichEnvironment:
         own_first = {"PATH": f"{sys.prefix}/bin:{env.prefix}/bin"}
         assert find_environment(environ=own_first).prefix == Path(sys.prefix)
 
+    def test_a_directory_on_path_that_cannot_be_looked_into_is_passed_over(self, env: Any) -> None:
+        # As for another user's environment, only that root may look into those.
+        hidden = "/" + "x" * 300
+        with pytest.raises(OSError, match="too long"):
+            Path(hidden, "python3").exists()
+        assert find_environment(environ={"PATH": f"{hidden}:{env.prefix}/bin"}).prefix == env.prefix
+
     def test_without_one_it_is_that_of_the_running_interpreter(self) -> None:
         assert find_environment(environ={"PATH": "/usr/bin"}).prefix == Path(sys.prefix)
 

@@ -82,7 +82,7 @@ def test_what_is_damaged_is_named_and_deleted_and_the_status_says_it(cache: Buil
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "arguments are required: action\n"),
+        ([], "arguments are required: {list,prune,verify,path}\n"),
         (["list", "nonsense"], "nonsense: no kind of thing"),
         (["prune", "--max-size", "much"], "'much' is no size"),
         (["prune", "--older-than", "long"], "'long' is no age"),

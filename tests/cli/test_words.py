@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -156,3 +157,66 @@ def test_local_code_without_a_project_file_gets_the_right_advice(tmp_path: Path)
     (tmp_path / "spec.json").write_text('{"pip": ["./mine"]}')
     result = run_cli("poncho_package_create", tmp_path / "spec.json", tmp_path / "env.tar.gz").failed()
     assert "pyproject.toml" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["create", "s.json", "e.tar.gz", "--formt", "tar"], "did you mean --format?"),
+        (["create", "s.json", "-o", "e.tar.gz"], "OUTPUT stands behind SPEC"),
+        (["create", "s.json", "e.tar.gz", "--trim", "docs"], "--trim=docs"),
+        (["submit", "slurm", "-e", "e.tar.gz", "python", "task.py"], "-- python task.py"),
+        (["store", "prune", "--max-sise", "1G"], "did you mean --max-size?"),
+        (["store"], "poncho store --help"),
+    ],
+)
+def test_a_slip_in_the_options_is_answered_with_what_was_meant(words: list[str], hint: str):
+    assert hint in run_cli("poncho", *words).failed().stderr.splitlines()[-1]
+
+
+def test_help_is_a_command_too():
+    assert run_cli("poncho", "help").ok().stdout == run_cli("poncho", "--help").ok().stdout
+    assert "there is no command 'nope'" in run_cli("poncho", "help", "nope").failed().stderr
+    assert run_cli("poncho", "help", "lock").ok().stdout == run_cli("poncho", "lock", "--help").ok().stdout
+
+
+def test_messages_carry_the_name_that_was_typed(tmp_path: Path):
+    (tmp_path / "app.py").write_text("import helper\n")
+    (tmp_path / "helper.py").write_text("")
+    for name in (["poncho", "analyze"], ["poncho_package_analyze"]):
+        done = run_cli(*name, tmp_path / "app.py", tmp_path / "spec.json").ok()
+        assert done.stderr.startswith(f"{' '.join(name)}: note: the program's own files")
+
+
+def test_a_project_given_as_an_environment_is_told_what_is_a_spec(tmp_path: Path):
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\n')
+    done = run_cli("poncho", "create", tmp_path, tmp_path / "e.tar.gz").failed()
+    assert f"did you mean {tmp_path / 'pyproject.toml'}" in done.stderr
+
+
+def test_a_project_that_can_be_installed_is_said_not_to_be_in_its_own_spec(tmp_path: Path):
+    text = '[build-system]\nrequires = []\n[project]\nname = "x"\nversion = "1"\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    done = run_cli("poncho", "lock", tmp_path / "pyproject.toml", "-o", tmp_path / "lock.json").ok()
+    assert f'the project itself is not: that is a spec with "pip": ["{tmp_path}"]' in done.stderr
+
+
+def test_store_prune_knows_the_words_of_cache_prune(tmp_path: Path):
+    for words in (["--all"], ["--older-than", "30d"]):
+        run_cli("poncho", "store", "prune", "--store", tmp_path, *words).ok()
+    assert (
+        "--all goes with no limit" in run_cli("poncho", "store", "prune", "--all", "--max-size", "1G").failed().stderr
+    )
+
+
+def test_a_trace_of_a_failed_run_says_so(tmp_path: Path):
+    done = run_cli("poncho", "trace", "-o", tmp_path / "t.json", "--", "python3", "-c", "raise SystemExit(3)")
+    assert done.returncode == 3
+    assert "note: the command ended with status 3" in done.stderr
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have notes since Python 3.11")
+def test_who_calls_the_library_sees_the_hint_in_the_traceback():
+    code = "import poncho; poncho.create({'pips': ['x']}, 'e.tar.gz')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False)
+    assert done.stderr.rstrip().endswith("hint: did you mean 'pip'?")

@@ -125,6 +125,13 @@ def test_a_command_that_is_missing_or_not_executable(run: Runner, tarball: Path)
     assert run("-e", tarball, "/").status == 126
 
 
+def test_what_beginners_type_gets_the_next_step(run: Runner, tarball: Path) -> None:
+    (run.cwd / "fit.py").write_text("")
+    run("-e", tarball, "fit.py").refused("fit.py: command not found", "python fit.py", status=127)
+    run("-e", tarball, "./fit.py").refused("python ./fit.py", "chmod +x", status=126)
+    run(tarball, "python", "fit.py").refused("no environment given", f"did you mean -e {tarball}?")
+
+
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "QUIT", "USR1", "KILL"])
 def test_a_signal_ends_the_command_as_if_there_were_no_runner(run: Runner, tarball: Path, name: str) -> None:
     number = getattr(signal, f"SIG{name}")

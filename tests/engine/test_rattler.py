@@ -89,6 +89,10 @@ def test_an_unknown_package_names_the_nearest_known_one(bench, channel):
     with pytest.raises(ResolveError, match="lader") as caught:
         bench.solve([channel.file_url], ["lader"])
     assert "did you mean ladder" in str(caught.value.hint)
+    # The name is right there, the version is not.
+    with pytest.raises(ResolveError, match="ladder >=99") as caught:
+        bench.solve([channel.file_url], ["ladder>=99"])
+    assert "loosen a version" in str(caught.value.hint)
 
 
 def test_what_this_machine_lacks_is_said_and_can_be_overridden(bench, channel, tmp_path):

@@ -105,6 +105,15 @@ def test_only_what_differs_is_exchanged_and_compiled(kept: KeptEnvironments, fil
     assert filler.compiled == [None, [f"{SITE}/b", f"{SITE}/c", f"{SITE}/d"]]
 
 
+def test_each_step_that_began_is_said_to_have_ended(kept: KeptEnvironments, said: list[Event]) -> None:
+    for wanted in (pips("a==1", "b==1"), pips("a==1", "b==2")):
+        with kept.with_pip(wanted):
+            pass
+    install = [event for event in said if event.step == "install" and event.kind in ("start", "done")]
+    assert [event.kind for event in install] == ["start", "done"]
+    assert all(event.message.endswith("different: b") for event in install)
+
+
 def test_most_of_an_environment_is_not_exchanged_but_made_new(kept: KeptEnvironments, filler: Filler) -> None:
     with kept.with_pip(pips(*(f"p{n}==1" for n in range(10)))):
         pass

@@ -90,6 +90,25 @@ def test_update_moves_the_lock_in_place_and_says_what_moved(channel: Channel, tm
     assert (tmp_path / "new.json").read_bytes() == lock.read_bytes()
 
 
+def test_an_update_takes_what_the_spec_now_says_of_the_names_and_of_nothing_else(channel: Channel, tmp_path: Path):
+    root = channel.copy(tmp_path / "c")
+    lock = tmp_path / "lock.json"
+    run_cli("poncho", "lock", write_spec(tmp_path, root.as_uri(), "ladder"), "-o", lock).ok()
+    # Another version, and a package more.
+    spec = write_spec(tmp_path, root.as_uri(), "ladder<2", "greet")
+    refused = run_cli("poncho", "lock", spec, "-o", lock, "--update", "ladder").failed().stderr
+    assert "the lock is stale, the spec has changed: conda: +ladder<2, +greet, -ladder" in refused
+    assert f"poncho lock {spec} -o {lock}; all else stays as it is with --update greet --update ladder" in refused
+    done = run_cli("poncho", "lock", spec, "-o", lock, "--update", "ladder", "--update", "greet").ok()
+    assert "ladder 2.0 h0_0 → 1.2 h0_1 (conda)" in done.stderr
+    assert "greet (new) → 1.2 py_0 (conda)" in done.stderr
+    run_cli("poncho", "lock", spec, "-o", lock, "--locked").ok()
+    # And one that is gone.
+    spec = write_spec(tmp_path, root.as_uri(), "ladder<2")
+    assert "greet 1.2 py_0 → (gone)" in run_cli("poncho", "lock", spec, "-o", lock, "--update", "greet").ok().stderr
+    run_cli("poncho", "lock", spec, "-o", lock, "--locked").ok()
+
+
 # --- fresh and stale -------------------------------------------------------------------------------------------------
 
 

@@ -132,8 +132,11 @@ def test_an_import_that_waits_for_ever_is_ended(project: Path) -> None:
 
 def test_what_is_no_package_is_said(tmp_path: Path) -> None:
     (tmp_path / "env.tar.gz").write_text("no")
-    with pytest.raises(PackageError, match=r"env\.tar\.gz"):
+    with pytest.raises(PackageError, match=r"env\.tar\.gz is not a package") as caught:
         verify_function(tmp_path / "env.tar.gz", main_function("def f(): pass"))
+    assert caught.value.hint == "make it with poncho_package_create"
+    with pytest.raises(PackageError, match=r"gone\.tar\.gz does not exist"):
+        verify_function(tmp_path / "gone.tar.gz", main_function("def f(): pass"))
 
 
 def test_the_command_tries_functions_and_says_what_was_loaded(project: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -56,6 +57,7 @@ def test_the_command_runs_in_the_package_by_the_runner(small: PackedPackage) -> 
     argv = open_package(small.path).command(["python", "task.py", "--x"])
     assert argv[1:] == ["-e", str(small.path), "--", "python", "task.py", "--x"]
     assert os.access(argv[0], os.X_OK)
+    assert small.command(["python", "task.py", "--x"]) == argv
 
 
 def test_a_plain_tarball_is_opened_as_what_it_is(tmp_path: Path) -> None:
@@ -92,6 +94,15 @@ def test_what_is_no_archive_is_refused_in_one_line(tmp_path: Path, content: byte
         with pytest.raises(PackageError) as caught:
             look(path)
         assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("content", [b"{}\n", b"import numpy\n" * 100, gzip.compress(b"mass\n91.2\n" * 100), b""])
+def test_a_file_of_another_kind_is_named_as_no_package(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "events.csv.gz"
+    path.write_bytes(content)
+    for look in (open_package, verify):
+        with pytest.raises(PackageError, match=r"events\.csv\.gz: is not a package"):
+            look(path)
 
 
 def test_a_missing_file_and_a_directory_are_named(tmp_path: Path) -> None:

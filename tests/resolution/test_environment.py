@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from poncho.errors import ResolveError
 from poncho.lock.codec import dumps, loads
 from poncho.lock.compare import lock_changes, spec_changes
 from poncho.lock.model import Lock, LockedBase, LockedConda, LockedGit, LockedPip
-from poncho.resolution import Means, installable, resolve_spec, update_lock, with_places
+from poncho.resolution import Means, changed_names, installable, resolve_spec, update_lock, with_places
 from poncho.resolution.elsewhere import distributions
 from poncho.resolution.local import tree_digest
 from poncho.spec import GitSource, Spec
@@ -139,6 +140,39 @@ def test_an_update_moves_one_pip_package_and_leaves_all_else(channel: Channel, w
     assert lock_changes(old, new) == ("alpha 1.0 → 2.0 (pip)",)
     assert new.conda == old.conda
     assert versions(resolve_spec(spec, means=fresh, platform=native_platform()))["beta"] == "2.0"
+
+
+def test_an_update_follows_a_pip_requirement_that_changed_and_leaves_all_else(
+    channel: Channel, wheels: Index, tmp_path: Path
+):
+    means = Means(RattlerEngine(BuilderCache(tmp_path / "cache")), BuilderCache(tmp_path / "cache"))
+    for name in ("gamma", "delta"):
+        publish(wheels, name, ("1.0", "py3-none-any"), ("1.1", "py3-none-any"))
+    spec = Spec(channels=(channel.file_url,), conda=("python",), pip=("gamma<1.1", "delta<1.1"))
+    old = resolve_spec(spec, means=means, platform=native_platform())
+    wanted = replace(spec, pip=("gamma==1.1", "delta<1.1"))
+    assert lock_changes(old, update_lock(old, ["gamma"], spec=wanted, means=means)) == ("gamma 1.0 → 1.1 (pip)",)
+    gone = update_lock(old, ["gamma"], spec=replace(spec, pip=("delta<1.1",)), means=means)
+    assert lock_changes(old, gone) == ("gamma 1.0 → (gone) (pip)",)
+
+
+@pytest.mark.parametrize(
+    ("changed", "names"),
+    [
+        ({}, set()),
+        ({"pip": ("Six>1", "./code")}, {"six"}),
+        ({"pip": ("./code", "six")}, None),
+        ({"pip": ("six",)}, None),
+        ({"conda": ("conda-forge::root=6", "numpy")}, {"root"}),
+        ({"conda": ("root", "numpy", "python=3.12")}, None),
+        ({"python": "3.12"}, None),
+        ({"channels": ("b", "a")}, None),
+        ({"pinned": {"numpy": "1"}, "git": {}}, {"numpy", "CODE"}),
+    ],
+)
+def test_the_names_in_which_specs_differ(changed: dict[str, Any], names: set[str] | None):
+    locked = Spec(channels=("a",), conda=("root", "numpy"), pip=("six", "./code"), git={"CODE": GitSource("r")})
+    assert changed_names(locked, replace(locked, **changed)) == names
 
 
 def test_an_update_from_the_lock_alone_knows_where_local_code_is(tmp_path: Path):

@@ -9,12 +9,13 @@ import sys
 
 import pytest
 
-from poncho.errors import FetchError, ResolveError
+from poncho.engine.pip_tools import pip_command
+from poncho.errors import BuildError, FetchError, ResolveError
 from poncho.lock.codec import dumps
 from poncho.lock.model import Lock
 from poncho.resolution import resolve_pip
 from poncho.resolution.local import tree_digest
-from poncho.resolution.pip import installed_distributions
+from poncho.resolution.pip import explain, installed_distributions
 from poncho.resolution.wheels import best_wheel, supported_tags
 from poncho.store import BuilderCache
 
@@ -188,6 +189,17 @@ def test_the_best_of_several_wheels_is_chosen(conda_python, environ):
     assert best_wheel([wheels[2], wheels[0]], lambda: tags)["url"].endswith(names[0])
 
 
+def test_asking_an_interpreter_writes_no_bytecode_into_it(environ, tmp_path):
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    (site,) = venv.glob("lib/python3*/site-packages")
+    (site / "hook.pth").write_text("import hook\n")
+    (site / "hook.py").write_text("")
+    assert supported_tags(venv / "bin/python", environ)
+    pip_command(venv / "bin/python", environ)
+    assert sorted(path.name for path in site.iterdir()) == ["hook.pth", "hook.py"]
+
+
 def test_the_digest_of_local_code_follows_its_content_only(tmp_path):
     one, two = project(tmp_path / "one"), project(tmp_path / "two")
     assert tree_digest(one) == tree_digest(two)
@@ -197,3 +209,18 @@ def test_the_digest_of_local_code_follows_its_content_only(tmp_path):
     assert tree_digest(one) == tree_digest(two)
     (two / "localpkg.py").write_text("answer = 43\n")
     assert tree_digest(one) != tree_digest(two)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"tail": "  cause: Because cv2 was not found in the package registry and you require cv2, we can conclude"},
+        {"tail": "ERROR: No matching distribution found for cv2"},
+        {"tail": "The build backend returned an error", "unbuilt": "cv2==0.1"},
+    ],
+)
+def test_a_requirement_named_like_an_import_is_told_the_package(context):
+    told = explain(BuildError("cannot resolve", context=context), {})
+    assert told.hint == "cv2 is what programs import; the package is called opencv-python"
+    other = explain(BuildError("cannot resolve", context={"tail": context["tail"].replace("cv2", "nothing-like")}), {})
+    assert "check the names" in str(other.hint)

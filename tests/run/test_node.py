@@ -40,7 +40,7 @@ def mounted(run: Runner) -> Iterator[Callable[[str], Path]]:
         ({"platform": "linux-s390x"}, ("is for linux-s390x",)),
         ({"glibc": "99.1"}, ("needs glibc 99.1",)),
         ({"glibc": "2.999"}, ("needs glibc 2.999",)),
-        ({"bytes": 10**17}, (f"needs {10**17} bytes", "PONCHO_STORE")),
+        ({"bytes": 10**17}, (f"({10**17} bytes)", "PONCHO_STORE")),
     ],
 )
 @pytest.mark.parametrize("option", [[], ["-u", "env"]])

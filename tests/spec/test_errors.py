@@ -10,7 +10,12 @@ from poncho.spec import loads_spec, parse
 MISTAKES = [
     ('{"conda": {"channel": []}}', "/conda/channel", "unknown key 'channel'", "did you mean 'channels'?"),
     ('{"pips": []}', "/pips", "unknown key", "did you mean 'pip'?"),
-    ('{"git": {"A": {"remote": "r", "branch": "x"}}}', "/git/A/branch", "unknown key", "remote, ref"),
+    ('{"git": {"A": {"remote": "r", "branch": "x"}}}', "/git/A/branch", "unknown key", "did you mean 'ref'?"),
+    ('{"git": {"A": {"remote": "r", "color": "x"}}}', "/git/A/color", "unknown key", "remote, ref"),
+    ('{"git": {"A": {"url": "r"}}}', "/git/A/url", "unknown key", "did you mean 'remote'?"),
+    ('{"git": {"A": "https://h/x"}}', "/git/A", "must be an object", 'write {"remote": "https://h/x"}'),
+    ('{"http": {"A": "https://h/x"}}', "/http/A", "must be an object", 'write {"url": "https://h/x"}'),
+    ('{"dependencies": ["x"]}', "/dependencies", "unknown key", '"conda": {"dependencies"'),
     ('{"pip": "numpy"}', "/pip", "must be a list, not a string", '["numpy"]'),
     ('{"conda": 3}', "/conda", "not a number", None),
     ('{"python": 3.10}', "/python", "must be a string", "quotes"),
