@@ -1,4 +1,4 @@
-"""Numbers as people read them: counts with their noun, bytes, durations."""
+"""Words for people: counts with their noun, bytes, durations, and text of others that is safe to show."""
 
 from __future__ import annotations
 
@@ -34,3 +34,18 @@ def human_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def shown(text: str) -> str:
+    r"""Return ``text`` fit for a terminal or a page: what is no printable character is escaped (``\x1b``, ``\u202e``).
+
+    Bytes that are no UTF-8 (surrogates, PEP 383) come out as ``\xff``.
+    """
+    return text if text.isprintable() else "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return ascii(char)[1:-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -168,12 +169,12 @@ def read(
         text = decode(source.read(), source=name)
         return read_text(text, means=means, source=name, platform=platform, environment=environment)
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):
         return path.absolute()
-    if path.exists():
+    if os.path.exists(path):
         return read_source(path, means=means, platform=platform, environment=environment)
     if path.name != str(source) or path.suffix in (".json", ".yml", ".yaml", ".txt", ".toml", ".py", ".lock"):
-        raise SpecError("no such file or directory", source=str(source))
+        raise SpecError(f"cannot be read ({_why_not(path)})", source=str(source))
     return find_environment(str(source))
 
 
@@ -209,16 +210,35 @@ def check_output(target: Path, *, directory: bool = False) -> None:
 
     With ``directory`` it is to be a new or empty directory.
     """
-    if directory and (target.exists() and not target.is_dir()):
+    is_directory = os.path.isdir(target)
+    if directory and os.path.exists(target) and not is_directory:
         raise StoreError(f"{target}: is a file, not a directory", hint="name a new directory")
-    if directory and target.is_dir() and any(target.iterdir()):
+    if directory and is_directory and not _is_empty(target):
         raise StoreError(f"{target}: exists and is not empty", hint="name a new directory, or empty it")
-    if target.is_dir() and not directory:
+    if is_directory and not directory:
         raise StoreError(f"{target}: is a directory", hint=f"name a file, for example {target / 'env.tar.gz'}")
-    if not target.parent.is_dir():
+    why = _why_not(target)
+    if not os.path.isdir(target.parent) and why in (None, os.strerror(errno.ENOENT)):
         raise StoreError(f"{target.parent}: no such directory", hint=f"create it first: mkdir -p {target.parent}")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise StoreError(f"{target.parent}: cannot be written", hint="choose a directory that you may write to")
+    if why not in (None, os.strerror(errno.ENOENT)):
+        raise StoreError(f"{target}: cannot be written ({why})", hint="choose another name")
+
+
+def _why_not(path: Path) -> str | None:
+    try:
+        path.lstat()
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
+
+
+def _is_empty(directory: Path) -> bool:
+    try:
+        return not any(directory.iterdir())
+    except OSError as error:
+        raise StoreError(f"{directory}: cannot be read ({error.strerror})") from error
 
 
 def _create_from_lock(lock: Lock, target: Path, options: CreateOptions, reporter: Reporter) -> PackedPackage:

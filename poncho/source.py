@@ -90,8 +90,12 @@ def read_text(
 
 def read_lock(path: Path, *, means: Means, platform: str | None = None) -> Lock:
     """Return the lock in a file. Raises SpecError for one that is missing, or holds a spec."""
-    if not path.exists():
-        raise SpecError("no such file", source=str(path), hint=f"make it: poncho lock spec.json -o {path}")
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise SpecError("no such file", source=str(path), hint=f"make it: poncho lock spec.json -o {path}") from error
+    except OSError:
+        pass  # said where it is opened
     found = read_source(path, means=means, platform=platform)
     if isinstance(found, Spec):
         raise SpecError("is a spec, not a lock", source=str(path), hint="poncho lock SPEC -o lock.json makes one")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -56,3 +58,12 @@ def channel_server(channel: Channel) -> Iterator[Callable[..., FileServer]]:
             return stack.enter_context(serve(FileServer(root, **options)))  # type: ignore[arg-type]
 
         yield start
+
+
+@pytest.fixture
+def everyone() -> Iterator[Path]:
+    """Yield a directory that other users can enter, for running as one of them."""
+    path = Path(tempfile.mkdtemp(prefix="poncho-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from poncho._home import home
 from poncho.base.facts import InterpreterFacts, ask
 from poncho.errors import ResolveError, SpecError
 
@@ -119,10 +120,10 @@ def _all_candidates(environ: Mapping[str, str], names: Sequence[str]) -> Iterato
     yield Path(getattr(sys, "_base_executable", None) or sys.executable)
     path = [Path(part) for part in environ.get("PATH", "").split(os.pathsep) if part]
     yield from (directory / name for directory in path if directory.name != "shims" for name in names)
-    home = Path(environ.get("HOME") or Path.home())
-    pyenv = Path(environ.get("PYENV_ROOT") or home / ".pyenv")
+    own = home(environ)
+    pyenv = Path(environ.get("PYENV_ROOT") or own / ".pyenv")
     yield from _versions(pyenv / "versions")
-    yield from _versions(Path(environ.get("UV_PYTHON_INSTALL_DIR") or _data_home(environ, home) / "uv" / "python"))
+    yield from _versions(Path(environ.get("UV_PYTHON_INSTALL_DIR") or _data_home(environ, own) / "uv" / "python"))
     yield from (directory / name for directory in (Path("/usr/local/bin"), Path("/usr/bin")) for name in names)
     # Version managers' shims are scripts, slow to ask, and mostly lead to what was found already.
     yield from (directory / name for directory in path if directory.name == "shims" for name in names)

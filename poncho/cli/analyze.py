@@ -246,7 +246,7 @@ def _mapping(pairs: Sequence[str]) -> Mapping[str, str]:
 def _write(path: Path, text: str) -> None:
     from poncho.store import atomic_file
 
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"{path}: is a directory", hint=f"name a file, for example {path / 'spec.json'}")
     with atomic_file(path) as private:
         private.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from argparse import Namespace
@@ -58,6 +59,11 @@ def command(arguments: Namespace) -> int:
     from poncho.store import BuilderCache
     from poncho.upkeep import BUCKETS
 
+    limited = arguments.older_than is not None or arguments.max_size is not None or arguments.all
+    if limited and arguments.action != "prune":
+        raise UsageError("--older-than, --max-size and --all go with prune")
+    if arguments.dry_run and arguments.action not in ("prune", "verify"):
+        raise UsageError("--dry-run goes with prune and verify")
     cache = BuilderCache(arguments.cache.absolute()) if arguments.cache else BuilderCache.default()
     if arguments.action == "path":
         print(json.dumps({"cache": str(cache.root)}, indent=4) if arguments.json else cache.root)
@@ -65,7 +71,7 @@ def command(arguments: Namespace) -> int:
     unknown = [name for name in arguments.names if name not in BUCKETS]
     if unknown:
         raise UsageError(f"{unknown[0]}: no kind of thing in the cache", hint=f"there are {', '.join(BUCKETS)}")
-    if arguments.cache and not cache.root.is_dir():
+    if arguments.cache and not os.path.isdir(cache.root):
         raise UsageError(f"{cache.root}: no such directory", hint="poncho cache path prints where the cache is")
     if arguments.action == "list":
         return _list(arguments, cache)

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from poncho._words import shown
+
 if TYPE_CHECKING:
     from poncho.analysis import Analysis, Finding
     from poncho.analysis.compare import Comparison, Difference
@@ -125,24 +127,24 @@ class _Paper:
         return "".join(f"{line}\n" for line in self._lines)
 
     def head(self, text: str) -> None:
-        text = _printable(text)
+        text = shown(text)
         self._lines.append(f"\033[1m{text}\033[0m" if self._bold else text)
 
     def line(self, text: str) -> None:
-        text = _printable(text).rstrip()
+        text = shown(text).rstrip()
         if self._width and len(text) > self._width:
             text = f"{text[: self._width - 1]}…"
         self._lines.append(text)
 
     def rows(self, rows: Sequence[Sequence[str]], indent: str = "  ") -> None:
-        rows = [[_printable(cell) for cell in row] for row in rows]
+        rows = [[shown(cell) for cell in row] for row in rows]
         widths = [min(44, max((len(row[column]) for row in rows), default=0)) for column in range(len(rows[0]))]
         for row in rows:
             self.line(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
 
     def facts(self, facts: Iterable[tuple[str, str]]) -> None:
         for name, value in facts:
-            self._lines.append(_printable(f"  {name:<10}{value}"))
+            self._lines.append(shown(f"  {name:<10}{value}"))
 
     def reasons(self, reasons: Sequence[Reason], places: Sequence[Place]) -> None:
         rows = [(str(one.place), one.tier.label, one.imported, one.why) for one in reasons]
@@ -153,7 +155,7 @@ class _Paper:
             for number, row in enumerate(rows):
                 name = "places" if number == 0 else ""
                 cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-                self._lines.append(_printable(f"  {name:<10}{cells}").rstrip())
+                self._lines.append(shown(f"  {name:<10}{cells}").rstrip())
 
 
 def _run(paper: _Paper, analysis: Analysis) -> None:
@@ -190,7 +192,3 @@ def _after(one: Finding) -> str:
 def _ran(one: Finding) -> str:
     notes = [] if one.seen is None else [] if one.seen else ["not loaded in the run"]
     return "; ".join([*notes, *([] if one.because.startswith(one.tier.label) and one.tier <= 1 else [_after(one)])])
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

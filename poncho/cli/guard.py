@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 import os
 import signal
@@ -16,11 +17,19 @@ from typing import NoReturn
 from poncho import _cleanup
 from poncho._redact import redact
 from poncho._version import __version__
+from poncho._words import shown
 from poncho.cli.events import write_line
 from poncho.errors import PonchoError
 
 Command = Callable[[Namespace], int]
 _UNKNOWN = "unrecognized arguments: "  # argparse's words
+
+# What is said of a file when it is this machine, and no fault of ours.
+_MACHINE = frozenset(
+    getattr(errno, name)
+    for name in "EACCES EPERM ENAMETOOLONG ELOOP ENOTDIR EROFS EIO ESTALE EMFILE ENFILE ENOSPC EDQUOT ENXIO".split()  # noqa: SIM905
+)
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 class Parser(ArgumentParser):
@@ -60,6 +69,7 @@ def run(parser: ArgumentParser, command: Command, argv: Sequence[str] | None) ->
     SIGTERM and SIGHUP end it as Ctrl-C does, with all temporary work undone: 143, 129, 130. A command may set
     ``arguments.afterwards``, a function that says in a few words what an interrupted run has left; None means nothing.
     """
+    _open_what_is_closed()
     # What goes to stdout is data for programs: the same bytes under every locale.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
@@ -76,6 +86,22 @@ def run(parser: ArgumentParser, command: Command, argv: Sequence[str] | None) ->
         _cleanup.restore_handlers()
         return status
     return _end_interrupted(parser.prog, number, arguments)
+
+
+def _open_what_is_closed() -> None:
+    """Open what the caller left closed of stdin, stdout and stderr: the next file would get its number, and our words.
+
+    Python's own objects for them are None then. Writing to this stdout fails, as to any that cannot take what is asked for.
+    """
+    for number, name, flags in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(opened := os.open(os.devnull, flags), number)
+            if opened != number:
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _guarded(prog: str, command: Command, arguments: Namespace) -> int:
@@ -99,8 +125,21 @@ def _failed(prog: str, error: BaseException, arguments: Namespace) -> int:
         return getattr(arguments, "trouble", None) or error.exit_code
     if isinstance(error, BrokenPipeError):
         # The reader of our stdout has gone: nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return 128 + signal.SIGPIPE
+    if isinstance(error, OSError) and _is_of_a_stream(error):
+        _forget_stdout()
+        error = PonchoError(
+            f"standard output cannot be written ({error.strerror})", hint="what was printed is not whole"
+        )
+        _show(prog, error, arguments)
+        return getattr(arguments, "trouble", None) or error.exit_code
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _MACHINE:
+        # pathlib's own is_dir and exists raise for what may not be looked at, where a library's user is not told of it.
+        where, hint = os.fsdecode(error.filename), "check the path, and whether you may use it"
+        error = PonchoError(f"{where}: cannot be used ({error.strerror})", hint=hint)
+        _show(prog, error, arguments)
+        return getattr(arguments, "trouble", None) or error.exit_code
     if arguments.debug or not isinstance(error, Exception):
         raise error
     text = redact(f"{type(error).__name__}: {error}").splitlines()
@@ -110,6 +149,21 @@ def _failed(prog: str, error: BaseException, arguments: Namespace) -> int:
     )
     _show(prog, unexpected, arguments)
     return 70
+
+
+def _is_of_a_stream(error: OSError) -> bool:
+    """Tell whether printing failed, not a file: only what lies beside this module prints, by itself or through rich."""
+    trace, printing = error.__traceback__, False
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__"))
+        printing = name.startswith("poncho.cli") or (printing and name.startswith("rich."))
+        trace = trace.tb_next
+    return printing and error.filename is None and error.errno in _UNWRITABLE
+
+
+def _forget_stdout() -> None:
+    """Let the interpreter's own flush at the end succeed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_interrupted(prog: str, number: int, arguments: Namespace) -> int:
@@ -143,6 +197,11 @@ def _show(prog: str, error: PonchoError, arguments: Namespace) -> None:
     if getattr(arguments, "json", False):
         print(json.dumps(error.to_json(), indent=4, sort_keys=True, default=str), file=sys.stderr)
         return
-    print(f"{prog}: error: {error.message}", file=sys.stderr)
+    # A server's words and the names of files are in it, and may hold what a terminal obeys. Solvers speak in several lines.
+    print(f"{prog}: error: {_shown_lines(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        print(f"hint: {_shown_lines(error.hint)}", file=sys.stderr)
+
+
+def _shown_lines(text: str) -> str:
+    return "\n".join(map(shown, text.split("\n")))

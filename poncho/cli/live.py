@@ -20,7 +20,7 @@ from rich.text import Text
 
 from poncho._redact import redact
 from poncho._types import Event, Reporter
-from poncho._words import human_bytes, human_seconds
+from poncho._words import human_bytes, human_seconds, shown
 from poncho.cli.steps import Step, Steps
 
 _REFRESH = 8  # times a second
@@ -47,7 +47,7 @@ def live(prog: str, console: Console | None = None) -> Iterator[Reporter]:
     console = console or Console(stderr=True, highlight=False)
     display = _Display()
     lock = threading.Lock()
-    shown = Live(
+    view = Live(
         display,
         console=console,
         refresh_per_second=_REFRESH,
@@ -58,13 +58,13 @@ def live(prog: str, console: Console | None = None) -> Iterator[Reporter]:
 
     def report(event: Event) -> None:
         if event.kind == "warning":
-            words = " ".join(redact(event.message).split())
+            words = shown(" ".join(redact(event.message).split()))
             console.print(Text(f"{prog}: warning: {words}"), soft_wrap=True)
             return
         with lock:
             display.steps.add(event)
 
-    with shown:
+    with view:
         console.show_cursor(True)
         yield report
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -71,7 +72,7 @@ def command(arguments: Namespace) -> int:
         source = read(given, options=options, reporter=reporter, **choice)
         old: object = source
         if arguments.update and not isinstance(source, Lock) and arguments.output is not None:
-            if not arguments.output.exists():
+            if not os.path.exists(arguments.output):
                 raise SpecError("no such file", source=str(arguments.output), hint="--update needs a lock to update")
             old = read(arguments.output, options=options)
         lock = resolve(source, options=options, platform=arguments.platform, update=arguments.update, reporter=reporter)

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from poncho._redact import redact
 from poncho._types import Event, Reporter
-from poncho._words import human_bytes, human_seconds
+from poncho._words import human_bytes, human_seconds, shown
 from poncho.cli.steps import Step, Steps
 
 LONG = 30.0  # seconds without a line
@@ -115,4 +115,4 @@ def how_far(step: Step, now: float) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(redact(text).split())
+    return shown(" ".join(redact(text).split()))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poncho.cli.findings import compared, explained
@@ -20,7 +20,7 @@ def refuse_out(arguments: Namespace) -> None:
     if arguments.check:
         arguments.trouble = 2
     last = arguments.paths[-1]
-    if last.endswith(".json") and not Path(last).is_dir():
+    if last.endswith(".json") and not os.path.isdir(last):
         option = "--check" if arguments.check else "--explain"
         raise UsageError(f"{last}: is no source", hint=f"with {option} nothing is written: leave OUT away")
 

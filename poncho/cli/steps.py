@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from poncho._redact import redact
 from poncho._types import Event
-from poncho._words import human_bytes
+from poncho._words import human_bytes, shown
 
 _WINDOW = 8.0  # seconds over which a rate is taken
 _SAMPLE = 0.25
@@ -101,7 +101,7 @@ class Steps:
                 step.samples.clear()
             step.ended = None
         if event.message:
-            step.message = " ".join(redact(event.message).split())
+            step.message = shown(" ".join(redact(event.message).split()))
         item = step.items.get(event.item)
         if item is None:
             item = step.items[event.item] = _Item()

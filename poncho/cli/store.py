@@ -51,6 +51,14 @@ def command(arguments: Namespace) -> int:
     """Do it; return the exit status."""
     from poncho.store.node import NodeStore, node_store_path
 
+    limits = [name for name in ("max_age", "max_size") if getattr(arguments, name) is not None]
+    if limits and (arguments.action != "prune" or arguments.names):
+        option = f"--{limits[0].replace('_', '-')}"
+        raise UsageError(
+            f"{option} goes with prune, and without a NAME", hint="a NAME is deleted whatever its age and size"
+        )
+    if (arguments.dry_run or arguments.all) and arguments.action != "prune":
+        raise UsageError("--dry-run and --all go with prune")
     store = NodeStore(arguments.store.absolute() if arguments.store else node_store_path(os.environ))
     if arguments.action == "path":
         print(json.dumps({"store": str(store.root)}, indent=4) if arguments.json else store.root)
@@ -81,7 +89,7 @@ def command(arguments: Namespace) -> int:
 
 
 def _list(arguments: Namespace, store: NodeStore) -> int:
-    if arguments.store and not store.root.is_dir():
+    if arguments.store and not os.path.isdir(store.root):
         raise UsageError(f"{store.root}: no such directory", hint="poncho store path prints where this node's store is")
     entries = [store.find(name) for name in arguments.names] or store.entries()
     rows = [

@@ -57,7 +57,7 @@ def command(arguments: Namespace) -> int:
     if not arguments.command:
         raise UsageError("a COMMAND is needed", hint="poncho trace -- python app.py")
     output = Path(os.path.abspath(arguments.output))
-    if output.is_dir() or not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+    if os.path.isdir(output) or not os.path.isdir(output.parent) or not os.access(output.parent, os.W_OK):
         raise UsageError(
             f"{arguments.output}: cannot be written", hint="name a file in a directory that is there: -o FILE"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -26,7 +27,7 @@ def make_parser(prog: str) -> Parser:
 
 def command(arguments: Namespace) -> int:
     """Check; say what is wrong."""
-    return _directory(arguments) if arguments.environment.is_dir() else _file(arguments)
+    return _directory(arguments) if os.path.isdir(arguments.environment) else _file(arguments)
 
 
 def _file(arguments: Namespace) -> int:

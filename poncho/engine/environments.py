@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from poncho._home import expanded, home
 from poncho.errors import SpecError
 
 _USUAL_ROOTS = ("miniforge3", "mambaforge", "miniconda3", "anaconda3", "micromamba", ".local/share/mamba")
@@ -39,20 +40,20 @@ def known_environments(environ: Mapping[str, str] | None = None) -> dict[str, Pa
 
 
 def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
-    home = Path(environ.get("HOME") or Path.home())
+    own = home(environ)
     active, active_name = environ.get("CONDA_PREFIX"), environ.get("CONDA_DEFAULT_ENV")
     if active and active_name and os.sep not in active_name:
         yield active_name, Path(active)
     for variable in ("CONDA_ENVS_DIRS", "CONDA_ENVS_PATH"):
         for directory in environ.get(variable, "").split(os.pathsep):
             if directory:
-                yield from _children(Path(directory).expanduser())
-    for root in _roots(environ, home):
+                yield from _children(expanded(directory))
+    for root in _roots(environ, own):
         yield "base", root
         yield from _children(root / "envs")
-    yield from _children(home / ".conda" / "envs")
+    yield from _children(own / ".conda" / "envs")
     try:
-        lines = (home / ".conda" / "environments.txt").read_text(encoding="utf-8").splitlines()
+        lines = (own / ".conda" / "environments.txt").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return
     for line in lines:

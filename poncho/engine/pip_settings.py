@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from poncho._home import expanded, home
+
 _SINGLE = ("index-url", "cert", "client-cert", "proxy", "timeout", "keyring-provider")
 _MANY = ("extra-index-url", "find-links", "trusted-host", "no-binary", "only-binary")
 _FLAGS = ("no-index", "pre")
@@ -130,17 +132,17 @@ def _configuration_files(environ: Mapping[str, str]) -> list[Path]:
     """Return pip's configuration files, those that win last."""
     if environ.get("PIP_CONFIG_FILE") == os.devnull:
         return []
-    home = Path(environ.get("HOME") or Path.home())
+    own = home(environ)
     if sys.platform == "darwin":
         files = [Path("/Library/Application Support/pip/pip.conf")]
-        user = home / "Library/Application Support/pip/pip.conf"
-        config = user if user.parent.is_dir() else home / ".config/pip/pip.conf"
+        user = own / "Library/Application Support/pip/pip.conf"
+        config = user if user.parent.is_dir() else own / ".config/pip/pip.conf"
     else:
         directories = environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
         files = [Path(directory) / "pip/pip.conf" for directory in directories.split(os.pathsep) if directory]
         files.append(Path("/etc/pip.conf"))
-        config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf"
-    files += [home / ".pip/pip.conf", config]
+        config = Path(environ.get("XDG_CONFIG_HOME") or own / ".config") / "pip/pip.conf"
+    files += [own / ".pip/pip.conf", config]
     site = environ.get("VIRTUAL_ENV") or environ.get("CONDA_PREFIX") or sys.prefix
     files.append(Path(site) / "pip.conf")
     if environ.get("PIP_CONFIG_FILE"):
@@ -176,5 +178,5 @@ def _as_link(item: str) -> str | None:
     """Return a find-links location as a URL; None for a missing directory, which pip passes over and uv refuses."""
     if "://" in item:
         return item
-    path = Path(item).expanduser().absolute()
-    return path.as_uri() if path.exists() else None
+    path = expanded(item).absolute()
+    return path.as_uri() if os.path.exists(path) else None

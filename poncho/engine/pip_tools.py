@@ -16,6 +16,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from poncho._home import home
 from poncho.engine.pip_settings import IndexSettings, read_index_settings
 from poncho.engine.process import run_tool
 from poncho.errors import BuildError
@@ -100,12 +101,14 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
     Out: every ``PYTHON*``, ``PIP_*`` and (but for indexes, network and keyring) ``UV_*`` variable, activated virtual
     and conda environments. In: ``PYTHONNOUSERSITE=1``, so that ``~/.local`` does not count as installed;
-    ``PYTHONDONTWRITEBYTECODE=1``, and the user's certificates under every name that they go by.
+    ``PYTHONDONTWRITEBYTECODE=1``, and the user's certificates under every name that they go by. ``HOME`` is always there:
+    rattler refuses to work without, and a user who is no more than a number in a container has none.
     """
     cleaned = {name: value for name, value in environ.items() if not _leaks(name)}
     cleaned["PYTHONNOUSERSITE"] = "1"
     cleaned["PYTHONDONTWRITEBYTECODE"] = "1"  # the interpreter may be one that must stay as it is
     cleaned.update(certificate_variables(cleaned))
+    cleaned["HOME"] = str(home(environ))
     cleaned.setdefault("GIT_TERMINAL_PROMPT", "0")  # a VCS requirement must fail, not wait for a password
     return cleaned
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from poncho._home import expanded
 from poncho.engine.base import CondaEngine
 from poncho.engine.command import CommandEngine
 from poncho.engine.rattler import RattlerEngine
@@ -40,7 +41,7 @@ def select_engine(
 
 def find_executable(name: str, environ: Mapping[str, str]) -> Path:
     """Return the absolute path of a command given as a name on PATH or as a path. Raises BuildError."""
-    found = shutil.which(str(Path(name).expanduser()) if name.startswith("~") else name, path=environ.get("PATH"))
+    found = shutil.which(str(expanded(name)) if name.startswith("~") else name, path=environ.get("PATH"))
     if found is None:
         raise BuildError(
             f"{name}: no such conda command",

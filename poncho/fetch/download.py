@@ -33,7 +33,9 @@ from poncho.store.atomic import disk_full
 _CHUNK = 256 << 10
 _REPORT_EVERY = 0.1
 _RETRY_STATUS = (408, 425, 429, 500, 502, 503, 504)
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+# No file has a size of more digits, and Python refuses numbers of very many.
+_DIGITS = 18
+_CONTENT_RANGE = re.compile(rf"bytes (?:(\d{{1,{_DIGITS}}})-(\d{{1,{_DIGITS}}})|\*)/(\d{{1,{_DIGITS}}}|\*)", re.ASCII)
 TROUBLE = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
 
 
@@ -288,7 +290,7 @@ def network_failure(url: str, error: Exception, *, progress: bool) -> NoReturn:
 def _length(response: requests.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
     chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
-    return int(text) if text.isascii() and text.isdigit() and not chunked else None
+    return int(text) if re.fullmatch(rf"[0-9]{{1,{_DIGITS}}}", text) and not chunked else None
 
 
 def _total_of_range(response: requests.Response) -> int | None:

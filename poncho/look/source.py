@@ -58,7 +58,7 @@ class Source(Protocol):
 
 def open_source(path: Path) -> Source:
     """Open a package file, or the directory of an environment. Raises PackageError when it is neither."""
-    return DirectorySource(path) if path.is_dir() else PackageSource(open_package(path))
+    return DirectorySource(path) if os.path.isdir(path) else PackageSource(open_package(path))
 
 
 class PackageSource:

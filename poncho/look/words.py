@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from poncho._words import shown
+
+__all__ = ["count", "shown", "size"]
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
-
-
-def shown(text: str) -> str:
-    r"""Return ``text`` fit for a terminal or a page: what is no printable character is escaped (``\x1b``, ``\u202e``).
-
-    Bytes that are no UTF-8 (surrogates, PEP 383) come out as ``\xff``.
-    """
-    return text if text.isprintable() else "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
 def size(count: int) -> str:
@@ -28,10 +24,3 @@ def size(count: int) -> str:
 def count(number: int, noun: str) -> str:
     """Return ``1 file`` or ``33,017 files``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    return ascii(char)[1:-1]

@@ -79,7 +79,7 @@ def _is_skipped(name: str) -> bool:
 
 def _static_version(path: Path) -> str:
     try:
-        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-    except (OSError, ValueError):
+        project = tomllib.loads((path / "pyproject.toml").read_text(encoding="utf-8")).get("project")
+    except (OSError, ValueError, RecursionError):
         return ""
-    return str(project.get("version", ""))
+    return str(project.get("version", "")) if isinstance(project, dict) else ""

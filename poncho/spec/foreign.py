@@ -17,6 +17,7 @@ _SCRIPT_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^
 _INCLUDE = re.compile(r"(?:-r|--requirement)[ =]?\s*(?P<path>.+)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[ =]?\s*(?P<path>.+)")
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+MAX_SPEC_BYTES = 16 * 1024 * 1024
 _HASH = re.compile(r"\s+--hash[= ]\S+")
 
 
@@ -92,9 +93,13 @@ def _requirement_lines(text: str, source: str, base: Path, within: tuple[Path, .
             if path in within:
                 fail(f"{path.name} includes itself")
             try:
-                inner = path.read_text(encoding="utf-8")
+                with path.open("rb") as stream:
+                    data = stream.read(MAX_SPEC_BYTES + 1)
+                inner = data.decode("utf-8-sig") if len(data) <= MAX_SPEC_BYTES else ""
             except (OSError, UnicodeDecodeError) as error:
                 fail(f"{include['path']}: cannot be read ({getattr(error, 'strerror', None) or 'not text'})")
+            if len(data) > MAX_SPEC_BYTES:
+                fail(f"{include['path']}: larger than {MAX_SPEC_BYTES >> 20} MiB: this is no list of requirements")
             found += _requirement_lines(inner, str(path), path.parent, (*within, path))
             continue
         if editable := _EDITABLE.fullmatch(line):
@@ -149,6 +154,10 @@ def _toml(text: str, source: str | None) -> dict[str, Any]:
         return table
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"not TOML: {error}", source=source) from error
+    except RecursionError as error:
+        raise SpecError("nested too deeply", source=source) from error
+    except ValueError as error:  # a number of more digits than Python reads
+        raise SpecError(f"not TOML: {str(error).partition(';')[0]}", source=source) from error
 
 
 def parse_yaml(text: str, *, source: str | None = None) -> Any:
@@ -163,6 +172,8 @@ def parse_yaml(text: str, *, source: str | None = None) -> Any:
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
         raise SpecError(f"{where}not YAML: {problem}", source=source) from error
+    except RecursionError as error:
+        raise SpecError("nested too deeply", source=source) from error
 
 
 def looks_like_environment_yml(document: Any) -> bool:

@@ -9,15 +9,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from poncho._home import expanded
 from poncho.errors import SpecError
 from poncho.spec import foreign
 from poncho.spec.codec import parse, parse_text
+from poncho.spec.foreign import MAX_SPEC_BYTES
 from poncho.spec.model import GitSource, Spec
 from poncho.spec.requirements import absolute_local, is_local
 
 _TOML_TABLE = re.compile(r"(?m)^\[(?:project|build-system|dependency-groups|tool\.[\w.\"-]+)\]\s*(?:#.*)?$")
 _PYTHON_SOURCE = re.compile(r"(?m)^(?:import \w|from [\w.]+ import |def \w+\(|class \w+)")
-MAX_SPEC_BYTES = 16 * 1024 * 1024
 
 
 def load_spec(path: Path) -> Spec:
@@ -70,7 +71,7 @@ def resolve_local(spec: Spec, base: Path) -> Spec:
 
 def _resolve_remote(source: GitSource, base: Path) -> GitSource:
     if source.remote.startswith(("./", "../", "~/")) or source.remote in (".", ".."):
-        return replace(source, remote=str((base / Path(source.remote).expanduser()).resolve()))
+        return replace(source, remote=str((base / expanded(source.remote)).resolve()))
     return source
 
 

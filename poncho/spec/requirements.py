@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from poncho._home import expanded
+
 _VCS = re.compile(r"(?:git|hg|svn|bzr)\+[a-z+]+://", re.IGNORECASE)
 _URL = re.compile(r"(?:https?|file)://", re.IGNORECASE)
 _LOCAL_ARCHIVE = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tgz")
@@ -51,7 +53,7 @@ def is_local(text: str) -> bool:
 def absolute_local(text: str, base: Path) -> str:
     """Return a local requirement with its path made absolute from ``base``; extras (``.[test]``) are kept."""
     bare = _without_extras(text)
-    return str((base / Path(bare).expanduser()).resolve()) + text[len(bare) :]
+    return str((base / expanded(bare)).resolve()) + text[len(bare) :]
 
 
 def _without_extras(text: str) -> str:

@@ -47,7 +47,8 @@ def atomic_file(target: Path, *, mode: int = 0o644) -> Iterator[Path]:
             raise disk_full(target, error) from error
         raise
     finally:
-        private.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made, it may not even be asked for
+            private.unlink()
         forget()
 
 
@@ -58,7 +59,11 @@ def atomic_directory(target: Path, *, into_empty: bool = False) -> Iterator[Path
     Yields None when ``target`` exists already: there is nothing to do. The loser of a race uses the winner's.
     ``into_empty``: an empty directory may be there and is replaced; then the loser of a race gets StoreError.
     """
-    if target.is_dir() and not (into_empty and not any(target.iterdir())):
+    try:
+        is_filled = os.path.isdir(target) and not (into_empty and not any(target.iterdir()))
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    if is_filled:
         yield None
         return
     private = _private_sibling(target)
@@ -83,7 +88,7 @@ def atomic_directory(target: Path, *, into_empty: bool = False) -> Iterator[Path
             raise disk_full(target, error) from error
         raise
     finally:
-        if private.exists():
+        if os.path.lexists(private):
             discard(private)
         forget()
 

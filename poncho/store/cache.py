@@ -35,9 +35,22 @@ class BuilderCache:
 
     @classmethod
     def default(cls) -> BuilderCache:
-        """Return the cache in ``PONCHO_CACHE_DIR`` (or ``PONCHO_CACHE``), else the user's cache directory (XDG)."""
+        """Return the cache in ``PONCHO_CACHE_DIR`` (or ``PONCHO_CACHE``), else the user's cache directory (XDG).
+
+        Raises StoreError for a user who has no home.
+        """
         named = os.environ.get("PONCHO_CACHE_DIR") or os.environ.get("PONCHO_CACHE")
-        return cls(Path(named).absolute() if named else Path(platformdirs.user_cache_dir("poncho")))
+        if named:
+            return cls(Path(named).absolute())
+        try:
+            found = Path(platformdirs.user_cache_dir("poncho"))
+        except RuntimeError:
+            found = Path("~")
+        if not found.is_absolute():  # "~" as it is: what some versions return
+            raise StoreError(
+                "there is no home directory to keep a cache in", hint="set PONCHO_CACHE_DIR to a directory, or HOME"
+            )
+        return cls(found)
 
     def directory(self, kind: str) -> Path:
         """Return (and make) the directory for one kind of thing: ``conda``, ``base``, ``git``, ``http``, ….

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -35,12 +36,19 @@ class Fetched:
 def fetched(root: Path) -> list[Fetched]:
     """Return the packages kept in the store ``root``, by name; what goes away meanwhile is left out."""
     found = []
-    for path in sorted((root / DIRECTORY).glob("*.package")):
+    for path in _files(root, ".package"):
         with contextlib.suppress(OSError), path.open("rb") as stream:
             match = _SIGNATURE.search(stream.read(_HEAD))
             digest = match[1].decode() if match else ""
             found.append(Fetched(path, path.stem, digest, path.stat().st_blocks * 512))
     return found
+
+
+def _files(root: Path, suffix: str) -> list[Path]:
+    try:
+        return sorted(root / DIRECTORY / name for name in os.listdir(root / DIRECTORY) if name.endswith(suffix))
+    except OSError:
+        return []
 
 
 def drop_fetched(root: Path, names: Iterable[str], locked: Callable[[str], AbstractContextManager[bool]]) -> int:
@@ -58,12 +66,14 @@ def drop_fetched(root: Path, names: Iterable[str], locked: Callable[[str], Abstr
                 with contextlib.suppress(OSError):
                     package.path.unlink()
                     freed += package.size
-    for path in (root / DIRECTORY).glob("*.part"):
+    for path in _files(root, ".part"):
         with contextlib.suppress(OSError), locked(path.stem) as mine:
             if mine and time.time() - path.stat().st_mtime > _LEFT:
                 freed += path.stat().st_blocks * 512
                 path.unlink()
-    for path in (root / DIRECTORY).glob("url-*"):
+    for path in _files(root, ""):
+        if not path.name.startswith("url-"):
+            continue
         with contextlib.suppress(OSError):
             recorded = path.read_text(errors="replace").partition("\n")[0]
             if not (root / DIRECTORY / f"{recorded}.package").exists():

@@ -64,7 +64,7 @@ def node_store_path(environ: Mapping[str, str]) -> Path:
     if named:
         return Path(named).absolute()
     for place in (*(environ.get(name, "") for name in _SCRATCH), "/tmp", "/var/tmp"):
-        if place.startswith("/") and Path(place).is_dir() and os.access(place, os.W_OK):
+        if place.startswith("/") and os.path.isdir(place) and os.access(place, os.W_OK):
             return Path(place, f"poncho-{os.geteuid()}")
     raise StoreError("no directory for the store can be written", hint="set PONCHO_STORE to a directory on this node")
 

@@ -102,3 +102,25 @@ def test_a_cache_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
     assert poncho_cache(none, "list").ok().stdout.splitlines()[-1].endswith(f"in {none.root}")
     assert poncho_cache(none, "prune", "--all").ok().stdout == "0 B deleted\n"
     assert json.loads(poncho_cache(none, "path", "--json").ok().stdout) == {"cache": str(none.root)}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "cache list --all",
+        "cache verify --max-age 1",
+        "cache path --dry-run",
+        "store list --max-age 1",
+        "store path --dry-run",
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(cache: BuilderCache, words: str) -> None:
+    done = run_cli("poncho", *words.split(), env={"PONCHO_CACHE_DIR": cache.root}).failed()
+    assert done.returncode == 2
+    assert "prune" in done.stderr
+
+
+def test_a_limit_does_not_seem_to_hold_for_what_is_named(tmp_path: Path) -> None:
+    """``prune NAME --max-age 30d`` would delete NAME whatever its age."""
+    done = run_cli("poncho", "store", "prune", "abc", "--max-age", "30d", "--store", tmp_path).failed()
+    assert "--max-age goes with prune, and without a NAME" in done.stderr

@@ -7,9 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,15 +26,6 @@ def tarball(tmp_path: Path) -> Path:
     path = tmp_path / "env.tar.gz"
     plain(variables={"DATA": "lib"}).write(path)
     return path
-
-
-@pytest.fixture
-def everyone(tmp_path: Path) -> Iterator[Path]:
-    """Yield a directory that other users can enter, for running as one of them."""
-    path = Path(tempfile.mkdtemp(prefix="poncho-test-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 # --- options

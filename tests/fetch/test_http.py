@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import hashlib
+import http.server
 import lzma
 import os
 import shutil
@@ -496,3 +498,52 @@ def test_a_step_down_from_https_needs_a_digest(
         with pytest.raises(FetchError, match="from https to http"):
             fetch(server.url("/a"))
         assert fetch(HttpSource(server.url("/a"), sha256=SHA)).read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    ("status", "header"),
+    [(206, "Content-Range: bytes 5-9/{n}"), (416, "Content-Range: bytes */{n}"), (206, "Content-Length: {n}")],
+)
+def test_a_number_of_thousands_of_digits_is_an_error_like_others(
+    fetch: Callable[..., Path], status: int, header: str
+) -> None:
+    """After a first part, so that there is something to go on with."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            first = self.headers["Range"] is None
+            lines = ["Content-Length: 10", 'ETag: "1"'] if first else [header.format(n=5000 * "9"), 'ETag: "1"']
+            head = "\r\n".join([f"HTTP/1.1 {200 if first else status} X", *lines, "Connection: close", "", ""])
+            self.wfile.write(head.encode() + b"01234")
+            self.close_connection = True
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, contextlib.ExitStack() as stack:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack.callback(server.shutdown)
+        with pytest.raises(FetchError):
+            fetch(f"http://127.0.0.1:{server.server_port}/a")
+
+
+def test_what_is_no_strong_validator_is_not_gone_on_with(fetch: Callable[..., Path]) -> None:
+    """A weak ETag promises the same meaning, not the same bytes: the rest of another variant would be joined."""
+    asked: list[dict[str, str]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(dict(self.headers))
+            self.wfile.write(b'HTTP/1.1 200 X\r\nETag: W/"1"\r\nContent-Length: 10\r\nConnection: close\r\n\r\n')
+            self.wfile.write(b"01234" if len(asked) == 1 else b"abcdefghij")
+            self.close_connection = True
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, contextlib.ExitStack() as stack:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack.callback(server.shutdown)
+        assert fetch(f"http://127.0.0.1:{server.server_port}/a").read_bytes() == b"abcdefghij"
+    assert len(asked) == 2
+    assert not {"Range", "If-Range"} & asked[1].keys()

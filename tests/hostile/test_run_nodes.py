@@ -71,17 +71,17 @@ def test_a_home_that_is_not_there_and_no_variables_at_all(stranger: Stranger) ->
     assert (done.returncode, done.stdout, done.stderr) == (0, "x\n", "")
 
 
-@pytest.mark.parametrize("where", ["missing", "read-only", "a file"])
-def test_a_temporary_directory_that_cannot_be_written_is_passed_over(stranger: Stranger, where: str) -> None:
+def test_a_temporary_directory_that_cannot_be_written_is_passed_over(stranger: Stranger) -> None:
+    """All three in one test: the store in /tmp is of this user, so two tests at once would delete each other's."""
     (stranger.base / "file").write_text("")
-    place = {"missing": "none", "read-only": "work", "a file": "file"}[where]
     store = Path(f"/tmp/poncho-{65534}")
     before = set(os.listdir(store)) if store.is_dir() else None
-    done = stranger("-e", stranger.base / "work/env.tar.gz", "say", "x", TMPDIR=str(stranger.base / place))
-    assert (done.returncode, done.stdout) == (0, "x\n"), done.stderr
-    for name in set(os.listdir(store)) - (before or set()):
-        path = store / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for place in ("missing", "work", "file"):
+        done = stranger("-e", stranger.base / "work/env.tar.gz", "say", "x", TMPDIR=str(stranger.base / place))
+        assert (done.returncode, done.stdout) == (0, "x\n"), done.stderr
+        for name in set(os.listdir(store)) - (before or set()):
+            path = store / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     if before is None:
         store.rmdir()
 

@@ -132,6 +132,17 @@ def test_an_environment_that_is_being_read_is_not_changed(kept: KeptEnvironments
     assert filler.new == 2
 
 
+def test_what_somebody_else_touched_is_not_changed_into_another_either(kept: KeptEnvironments, filler: Filler) -> None:
+    with kept.with_pip(pips("a==1", "b==1")) as prefix:
+        pass
+    (prefix / SITE / "a/__init__.py").unlink()
+    (prefix / SITE / "a/__init__.py").write_text("version = 'hand made'\n")
+    with kept.with_pip(pips("a==1", "b==2")) as made:
+        assert made != prefix
+        assert modules(made) == {"a": "version = '1'\n", "b": "version = '2'\n"}
+    assert filler.new == 2
+
+
 def test_what_somebody_else_touched_is_not_used(
     kept: KeptEnvironments, filler: Filler, said: list[Event], cache: BuilderCache
 ) -> None:

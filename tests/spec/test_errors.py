@@ -128,3 +128,29 @@ def test_no_text_raises_anything_but_a_poncho_error(text):
         loads_spec(text)
     except PonchoError:
         pass
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"conda": ' + DEEP * "[" + DEEP * "]" + "}", "nested too deeply"),
+        ("dependencies: " + DEEP * "[" + DEEP * "]", "nested too deeply"),
+        ("dependencies:\n  " + 20_000 * "- " + "x", "nested too deeply"),
+        ("[project]\ndependencies = " + DEEP * "[" + DEEP * "]", "nested too deeply"),
+        ("# /// script\n# dependencies = " + DEEP * "[" + "\n# ///\n", "nested too deeply"),
+        ("[project]\nnumber = " + 5000 * "9" + "\n", "not TOML: Exceeds the limit"),
+        ("dependencies: &a [*a]\n", "recursive"),
+    ],
+    ids=["json", "yaml", "yaml in blocks", "toml", "script", "number", "recursion"],
+)
+def test_what_would_exhaust_the_parser_is_refused(text: str, words: str):
+    with pytest.raises(SpecError, match=words):
+        loads_spec(text)
+
+
+def test_a_list_of_requirements_without_an_end_is_not_read(tmp_path):
+    with pytest.raises(SpecError, match="larger than"):
+        loads_spec("-r /dev/zero\n", base=tmp_path)

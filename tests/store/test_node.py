@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -260,3 +261,35 @@ def test_a_fetched_package_goes_with_what_was_unpacked_from_it(run: Runner) -> N
     store.prune()
     assert list(kept.iterdir()) == []
     run("-e", urls[0], "true").ok()
+
+
+def test_a_download_that_somebody_may_go_on_with_stays(run: Runner) -> None:
+    fill(run, 1)
+    kept = run.store / ".fetched"
+    kept.mkdir()
+    young, old = kept / f"{64 * 'a'}.part", kept / f"{64 * 'b'}.part"
+    for path, days in ((young, 1), (old, 3)):
+        path.write_bytes(b"x")
+        os.utime(path, (time.time() - 86400 * days,) * 2)
+    NodeStore(run.store).prune()
+    assert young.exists()
+    assert not old.exists()
+
+
+def test_where_there_are_no_leases_who_comes_in_between_keeps_it(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without them, and a command that starts after the prune has looked and before it renames."""
+    (entry,) = fill(run, 1)
+    looked: list[Path] = []
+
+    def users(directory: Path) -> list[int]:
+        looked.append(directory)
+        return [] if len(looked) == 1 else [os.getpid()]
+
+    monkeypatch.setattr("poncho.store.node.users", users)
+    monkeypatch.setattr("poncho.store.node.sole_user", lambda path: contextlib.nullcontext(False))
+    done = NodeStore(run.store).prune()
+    assert done.in_use == (entry,)
+    assert entry.path.is_dir()
+    assert looked[0] == entry.path
+    assert looked[1].name.startswith(".gone.")
+    run("-e", run.directory / "0.tar.gz", "true").ok()

@@ -1,0 +1,49 @@
+"""What others say reaches the terminal of the person who builds as text, never as what a terminal obeys."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from poncho._words import shown
+from tests.support.cli import run_cli
+
+REASON = "gone\x1b]0;title\x07\x1b[2K\x9b31m"
+
+
+@pytest.mark.parametrize("how", [[], ["-v"], ["-q"]])
+def test_a_servers_words_are_escaped(tmp_path: Path, how: list[str]) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            head = f"HTTP/1.1 {503 if self.path == '/a' else 404} {REASON}\r\nContent-Length: 0\r\n\r\n"
+            self.wfile.write(head.encode("latin-1"))
+            self.close_connection = True
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, contextlib.ExitStack() as stack:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack.callback(server.shutdown)
+        urls = {name: {"url": f"http://127.0.0.1:{server.server_port}/{name.lower()}"} for name in ("A", "B")}
+        (tmp_path / "spec.json").write_text(json.dumps({"http": urls}))
+        env = {"PONCHO_HTTP_RETRIES": "1"}
+        done = run_cli("poncho", "create", *how, tmp_path / "spec.json", tmp_path / "o.tar.gz", env=env).failed()
+    assert "\\x1b]0;title\\x07" in done.stderr
+    assert done.stderr.replace("\n", "").isprintable()
+
+
+def test_the_name_of_a_file_is_escaped(tmp_path: Path) -> None:
+    done = run_cli("poncho", "inspect", tmp_path / "no\x1b[31mfile").failed()
+    assert "no\\x1b[31mfile" in done.stderr
+    assert done.stderr.replace("\n", "").isprintable()
+
+
+def test_what_can_be_shown_is_left_as_it_is() -> None:
+    assert shown("é – 你好 ▇") == "é – 你好 ▇"
+    assert shown("a\x1bb\udcff\u202e") == "a\\x1bb\\xff\\u202e"
