@@ -48,7 +48,8 @@ _KEPT_UV = frozenset(
 )  # fmt: skip
 _LEAKS = frozenset(
     {"VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_PYTHON_EXE", "CONDA_SHLVL",
-     "__PYVENV_LAUNCHER__", "SETUPTOOLS_USE_DISTUTILS"}
+     "__PYVENV_LAUNCHER__", "SETUPTOOLS_USE_DISTUTILS",
+     "COLUMNS", "LINES"}  # uv and pip would break the lines that we read
 )  # fmt: skip
 _OLDEST_PIP = Version("23.1")
 # uv's newer variables for the same thing: one of the two is enough.

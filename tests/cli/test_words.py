@@ -155,7 +155,8 @@ def test_local_code_without_a_project_file_gets_the_right_advice(tmp_path: Path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "code.py").write_text("")
     (tmp_path / "spec.json").write_text('{"pip": ["./mine"]}')
-    result = run_cli("poncho_package_create", tmp_path / "spec.json", tmp_path / "env.tar.gz").failed()
+    env = {"COLUMNS": "40"}  # of the caller's terminal: uv would break its lines by it
+    result = run_cli("poncho_package_create", tmp_path / "spec.json", tmp_path / "env.tar.gz", env=env).failed()
     assert "pyproject.toml" in result.stderr.splitlines()[-1]
 
 

@@ -38,7 +38,7 @@ def write(home, text):
 @pytest.mark.parametrize(
     "name",
     ["PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_CONSTRAINT", "UV_PYTHON",
-     "UV_SYSTEM_PYTHON", "UV_PROJECT", "VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__"],
+     "UV_SYSTEM_PYTHON", "UV_PROJECT", "VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__", "COLUMNS"],
 )  # fmt: skip
 def test_the_callers_python_environment_is_kept_out(name):
     assert name not in clean_environment({name: "x", "PATH": "/bin"})
