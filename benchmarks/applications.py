@@ -1,20 +1,27 @@
 """Whether public applications start in a package that PONCHO made from their imports alone.
 
-    python benchmarks/applications.py --work DIR [--half tuning|held-out|all] [--only NAME] [--json FILE] [--small]
-    python benchmarks/applications.py --work DIR --draw
+    python benchmarks/applications.py --work DIR [--half tuning|held-out|fresh|all] [--way entry|directory|both]
+        [--only NAME] [--json FILE] [--small]
+    python benchmarks/applications.py --work DIR --draw 1|2
 
 For each application in ``applications.txt``, one after the other:
 
 1. its source distribution is fetched, and of it the importable code alone laid down (``corpus.fetch``): what it declares
    (pyproject.toml, setup.py, requirements files, metadata) is taken away, so that only the imports can say what is needed;
-2. ``poncho_package_analyze CODE spec.json --prefix EMPTY``: EMPTY is a virtual environment with nothing installed, not even
-   pip. No ``--online``, no mapping, no other option: what a user types first;
+2. ``poncho_package_analyze SOURCE spec.json --prefix EMPTY``: EMPTY is a virtual environment with nothing installed, not
+   even pip. No ``--online``, no mapping, no other option: what a user types first. SOURCE is in turn
+
+   - *entry*: the program: ``application.py``, beside the importable code, which is the console script as pip writes it
+     (``from package.module import main``, ``sys.exit(main())``). What it reaches is asked for;
+   - *directory*: the directory of the importable code: all that a library offers, whoever would use it;
 3. ``poncho_package_create spec.json env.tar.gz``;
 4. ``poncho_package_run -e env.tar.gz`` starts its console script with ``--help``. The application itself comes from its own
    wheel, unpacked into a directory on PYTHONPATH, which is what installing it without its requirements does: its code, data
    and metadata. Nothing of it is in the package.
 
-It is *started* when that ends with status 0, and nothing it printed speaks of a missing module or distribution.
+It is *started* when that ends with status 0, and nothing it printed speaks of a missing module or distribution. One that
+fails for another reason (it asks a question before it reads its arguments) is started once more by importing the module of
+its console script, and the table says so.
 
 *Distributions* are those that pip would install: ours as the lock of the package lists them; beside it those that the
 application's requirements (Requires-Dist of the same release, no extras) resolve to, by ``uv pip compile`` for the same Python on
@@ -24,7 +31,9 @@ The draw: ``SCIENCE`` and ``GENERAL`` below are command-line applications writte
 run. Each list is shuffled with a fixed seed, and the first 15 of each are taken whose newest release for CPython 3.11
 is pure Python, has a source distribution and a console script, declares two or more requirements, which resolve to at
 most 90 distributions that all have wheels (so that the whole takes an hour at most), and which is not in the corpus of
-``accuracy.py``, on which names and tiers were tuned. A hash of the name splits them in ``tuning`` and ``held-out``.
+``accuracy.py``, on which names and tiers were tuned. A hash of the name splits them in ``tuning`` and ``held-out``. After the
+held-out half had been looked at, a second draw (``--draw 2``: another seed, 7 and 8, without the first 30) took 15 more, which
+are ``fresh``: they were written down before any of them was analysed, and measured once with the code as it was then.
 """
 
 from __future__ import annotations
@@ -46,7 +55,7 @@ import time
 import venv
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import corpus
@@ -60,8 +69,12 @@ from poncho.engine.pip_tools import uv_command
 from poncho.errors import PonchoError
 
 LIST = Path(__file__).with_name("applications.txt")
-SEED = 20261121
-EACH = 15
+# Of each draw: its seed, and how many of each list.
+DRAWS = {1: (20261121, {"science": 15, "general": 15}), 2: (20261122, {"science": 7, "general": 8})}
+WAYS = ("entry", "directory")
+HALVES = ("tuning", "held-out", "fresh")
+# What a package may have of the distributions that its application declares, by the project's own figure.
+MOST = 1.3
 LARGEST = 90
 SMALLEST = ("tldr", "pip-tools")
 SCIENCE = """
@@ -81,17 +94,27 @@ ocrmypdf pdm pelican pgcli pip-audit pip-tools pipdeptree platformio poetry post
 rdiff-backup rich-cli s3cmd safety scrapy sherlock-project shodan spotdl sqlfluff sqlite-utils streamlink subliminal
 supervisor td-watson thefuck tldr todoman toot tox trogon twine vdirsyncer visidata weasyprint xonsh yamllint
 """
-# What the package runs: the console script, as an installer would have written it.
+# What is analysed as an entry: the console script, as pip writes it.
+ENTRY = """\
+# -*- coding: utf-8 -*-
+import re
+import sys
+from {module} import {name}
+if __name__ == '__main__':
+    sys.argv[0] = re.sub(r'(-script\\.pyw|\\.exe)?$', '', sys.argv[0])
+    sys.exit({path}())
+"""
+# What the package runs: the same, with ``--help``; or the import alone.
 START = """\
 import sys
 from importlib import import_module
-name, place = sys.argv[1:3]
+name, place, way = sys.argv[1:4]
 sys.argv[:] = [name, "--help"]
 module, _, path = place.partition(":")
 call = import_module(module)
 for part in path.split("."):
     call = getattr(call, part)
-sys.exit(call())
+sys.exit(call() if way == "--help" else 0)
 """
 _MISSING = (
     re.compile(r"No module named ['\"]?([\w.]+)"),
@@ -110,10 +133,13 @@ class Application:
     kind: str
     script: str
     place: str
+    draw: str = "1"
 
     @property
     def half(self) -> str:
-        """Return ``tuning`` or ``held-out``."""
+        """Return ``tuning``, ``held-out``, or ``fresh`` for the second draw."""
+        if self.draw != "1":
+            return "fresh"
         return "held-out" if hashlib.sha256(self.name.encode()).digest()[0] & 1 else "tuning"
 
     @property
@@ -124,17 +150,28 @@ class Application:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one application. ``ours`` and ``declared`` are names; ``said`` is its last line where it did not start."""
+    """What came of one application, analysed in one way.
+
+    ``ours`` and ``declared`` are names; ``said`` is its last line where it did not start, ``help`` what ``--help`` said
+    where it was started by its import.
+    """
 
     name: str
     version: str
     half: str
+    way: str
     ours: tuple[str, ...]
     declared: tuple[str, ...]
     started: bool
     missing: str
     said: str
+    help: str
     seconds: Mapping[str, float]
+
+    @property
+    def created(self) -> bool:
+        """Tell whether there was a package to start it in (one with no distribution is one, too)."""
+        return "run" in self.seconds
 
 
 def listed() -> list[Application]:
@@ -201,42 +238,43 @@ def release_of(application: Application, index: Index) -> Release:
     return Release(application.name, application.version, tuple(files))
 
 
-def measure(application: Application, index: Index, work: Path, empty: Path) -> Result:
+def source_of(application: Application, code: Path, way: str, here: Path) -> Path:
+    """Return what is analysed: the directory of the code, or an entry beside a copy of it."""
+    if way == "directory":
+        return code
+    shutil.copytree(code, here / "app")
+    module, _, path = application.place.partition(":")
+    script = here / "app" / "application.py"
+    script.write_text(ENTRY.format(module=module, name=path.partition(".")[0], path=path))
+    return script
+
+
+def measure(application: Application, way: str, index: Index, work: Path, empty: Path) -> Result:
     """Analyse, create and start one application."""
     fetched = corpus.fetch(application.project, index, work)
     site = lay_wheel(application, index, work)
     declared = resolve(requirements(release_of(application, index), index))
-    seconds: dict[str, float] = {}
     own = {application.name, "pip"}
-
-    def result(ours: tuple[str, ...], missing: str, said: str) -> Result:
-        return Result(
-            application.name,
-            application.version,
-            application.half,
-            ours,
-            tuple(sorted(set(declared) - own)),
-            not (missing or said),
-            missing,
-            said,
-            seconds,
-        )
-
+    seconds: dict[str, float] = {}
+    ours: tuple[str, ...] = ()
+    missing = said = by_import = ""
     with tempfile.TemporaryDirectory(dir=work, prefix="run-") as directory:
         here = Path(directory)
         spec, package, lock = here / "spec.json", here / "env.tar.gz", here / "lock.json"
         (here / "start.py").write_text(START)
+        source = source_of(application, fetched.code, way, here)
         bin_ = CHECKOUT / "bin"
+        run = [bin_ / "poncho_package_run", "-e", package, "--no-store", "--env", f"PYTHONPATH={site}", "--"]
+        run += ["python", here / "start.py", application.script, application.place]
         steps: dict[str, list[str | Path]] = {
-            "analyze": [sys.executable, bin_ / "poncho_package_analyze", fetched.code, spec, "--prefix", empty],
+            "analyze": [sys.executable, bin_ / "poncho_package_analyze", source, spec, "--prefix", empty],
             "create": [sys.executable, bin_ / "poncho_package_create", spec, package, "--lock", lock],
-            "run": [bin_ / "poncho_package_run", "-e", package, "--no-store", "--env", f"PYTHONPATH={site}", "--"],
+            "run": [*run, "--help"],
+            "import": [*run, "import"],
         }
-        steps["run"] += ["python", here / "start.py", application.script, application.place]
-        ours: tuple[str, ...] = ()
+        environ = {**os.environ, "HOME": directory, "TMPDIR": directory, "COLUMNS": "100"}
         for step, command in steps.items():
             began = time.monotonic()
-            environ = {**os.environ, "HOME": directory, "TMPDIR": directory, "COLUMNS": "100"}
             done = subprocess.run(
                 command, cwd=here, env=environ, capture_output=True, text=True, errors="replace", timeout=900, input=""
             )
@@ -244,60 +282,95 @@ def measure(application: Application, index: Index, work: Path, empty: Path) -> 
             if step == "create" and done.returncode == 0:
                 names = {canonical(one["name"]) for one in json.loads(lock.read_text())["pip"]}
                 ours = tuple(sorted(names - own))
-            text = done.stdout + done.stderr
-            missing = next((found[1] for one in _MISSING if (found := one.search(text))), "") if step == "run" else ""
-            if missing or done.returncode:
-                wrong = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-                said = " / ".join(wrong[-1:] if step == "run" else wrong[:3])
-                said = said.replace(f"{fetched.code}/", "")
-                return result(ours, missing, f"{step}: status {done.returncode}: {said}"[:400])
-    return result(ours, "", "")
+            starting = step in ("run", "import")
+            found = next(filter(None, (one.search(done.stdout + done.stderr) for one in _MISSING)), None)
+            missing = found[1] if found and starting else ""
+            if not (missing or done.returncode):
+                said = ""
+                if starting:
+                    break
+                continue
+            wrong = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            words = " / ".join(wrong[-1:] if starting else wrong[:3])
+            said = f"{step}: status {done.returncode}: {words}".replace(f"{source.parent}/", "")[:400]
+            if step != "run" or missing:
+                break
+            by_import = said
+    wanted = tuple(sorted(set(declared) - own))
+    named = (application.name, application.version, application.half, way)
+    return Result(*named, ours, wanted, not (missing or said), missing, said, by_import, seconds)
 
 
 def table(results: Sequence[Result]) -> str:
-    """Return the applications, and the totals of each half, as Markdown."""
-    lines = ["| application | half | ours | declared | ratio | started | missing, or what it said |"]
-    lines += ["| --- | --- | ---: | ---: | ---: | --- | --- |"]
+    """Return the applications, a column for each way, and the totals of each half, as Markdown."""
+    ways = [way for way in WAYS if any(one.way == way for one in results)]
+    heads = "".join(f" {way} | ratio | started |" for way in ways)
+    lines = [
+        f"| application | half | declared |{heads} what it said |",
+        f"| --- | --- | ---: |{' ---: | ---: | --- |' * len(ways)} --- |",
+    ]
+    by_name: dict[str, dict[str, Result]] = {}
     for one in results:
-        row = [f"{one.name} {one.version}", one.half, len(one.ours), len(one.declared), _ratio([one])]
-        lines.append(f"| {' | '.join(map(str, row))} | {'yes' if one.started else 'no'} | {one.missing or one.said} |")
-    for half in ("tuning", "held-out", "all"):
-        if rows := [one for one in results if half in (one.half, "all")]:
-            ours, declared = (sum(len(names) for names in column) for column in _columns(rows))
-            started = f"{sum(one.started for one in rows)} of {len(rows)}"
-            lines.append(f"| **{half}** | | {ours} | {declared} | {_ratio(rows)} | {started} | |")
+        by_name.setdefault(one.name, {})[one.way] = one
+    for name, rows in sorted(by_name.items(), key=lambda pair: (HALVES.index(_any(pair[1]).half), pair[0])):
+        first = _any(rows)
+        cells = [f"{name} {first.version}", first.half, f"{len(first.declared)}"]
+        said = []
+        for way in ways:
+            one = rows.get(way)
+            started = "" if one is None else "no" if not one.started else "by its import" if one.help else "yes"
+            cells += [f"{len(one.ours)}" if one and one.created else "", _ratio([one] if one else []), started]
+            said += [f"{way}: {text}" for text in ([one.missing or one.said or one.help] if one else []) if text]
+        lines.append(f"| {' | '.join(cells)} | {' / '.join(said)} |")
+    for half in (*HALVES, "all"):
+        chosen = [one for one in results if half in (one.half, "all")]
+        if not chosen or (half == "all" and len({one.half for one in results}) == 1):
+            continue
+        cells = [
+            f"**{half}**",
+            "",
+            f"{sum(len(_any(rows).declared) for rows in by_name.values() if half in (_any(rows).half, 'all'))}",
+        ]
+        for way in ways:
+            rows = [one for one in chosen if one.way == way]
+            over = sum(1 for one in rows if len(one.ours) > MOST * len(one.declared))
+            cells += [f"{sum(len(one.ours) for one in rows)}", f"{_ratio(rows)}, {over} above {MOST}"]
+            cells += [f"{sum(one.started for one in rows)} of {len(rows)}"]
+        lines.append(f"| {' | '.join(cells)} | |")
     return "\n".join(lines)
 
 
-def _columns(rows: Sequence[Result]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    rows = [one for one in rows if one.ours]
-    return [one.ours for one in rows], [one.declared for one in rows]
+def _any(rows: Mapping[str, Result]) -> Result:
+    return next(iter(rows.values()))
 
 
 def _ratio(rows: Sequence[Result]) -> str:
-    ours, declared = (sum(map(len, column)) for column in _columns(rows))
-    return f"{ours / declared:.2f}" if declared else ""
+    """Return how many distributions ours are for one declared, of those that were created."""
+    created = [one for one in rows if one.created]
+    declared = sum(len(one.declared) for one in created)
+    return f"{sum(len(one.ours) for one in created) / declared:.2f}" if declared else ""
 
 
-def draw(index: Index) -> list[Application]:
-    """Return the applications that the draw takes, see above."""
-    known = {project.name for project in corpus.listed()}
-    found = []
+def draw(number: int, index: Index, before: Sequence[Application]) -> list[Application]:
+    """Return the applications that a draw takes, see above, with those of earlier ones."""
+    known = {project.name for project in corpus.listed()} | {one.name for one in before}
+    seed, wanted = DRAWS[number]
+    found = [*before]
     for kind, names in (("science", SCIENCE.split()), ("general", GENERAL.split())):
         order = sorted(set(names) - known)
-        random.Random(SEED).shuffle(order)
+        random.Random(seed).shuffle(order)
         taken = 0
         for name in order:
-            if taken == EACH:
+            if taken == wanted[kind]:
                 break
-            if application := _qualifies(name, kind, index):
+            if application := _qualifies(name, kind, index, number):
                 taken += 1
                 say(f"{application.name} {application.version} ({application.kind}, {application.half})")
                 found.append(application)
     return sorted(found, key=lambda one: one.name)
 
 
-def _qualifies(name: str, kind: str, index: Index) -> Application | None:
+def _qualifies(name: str, kind: str, index: Index, number: int) -> Application | None:
     release = pure_release(name, index)
     wheel = release.plainest_wheel if release else None
     if release is None or wheel is None:
@@ -314,7 +387,7 @@ def _qualifies(name: str, kind: str, index: Index) -> Application | None:
         archive = Path(directory) / wheel.name
         index.download(wheel, archive)
         script = _console_script(archive, name)
-    return Application(name, release.version, kind, *script) if script else None
+    return Application(name, release.version, kind, *script, f"{number}") if script else None
 
 
 def _console_script(wheel: Path, name: str) -> tuple[str, str] | None:
@@ -333,10 +406,11 @@ def main() -> None:
     """Run the benchmark, or make the draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--half", choices=("tuning", "held-out", "all"), default="tuning")
+    parser.add_argument("--half", choices=(*HALVES, "all"), default="tuning")
+    parser.add_argument("--way", choices=(*WAYS, "both"), default="both")
     parser.add_argument("--only", action="append", metavar="NAME", help="only this one (repeatable)")
     parser.add_argument("--small", action="store_true", help="two small ones of the tuning half")
-    parser.add_argument("--draw", action="store_true", help="write the list instead")
+    parser.add_argument("--draw", type=int, choices=tuple(DRAWS), help="write the list instead")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     # The caller's own modules are no part of anything here.
@@ -344,8 +418,9 @@ def main() -> None:
     index, work = Index(), arguments.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     if arguments.draw:
-        head = "# name, version, list, console script, what it calls: see applications.py.\n"
-        rows = (f"{one.name} {one.version} {one.kind} {one.script} {one.place}\n" for one in draw(index))
+        head = "# name, version, list, console script, what it calls, draw: see applications.py.\n"
+        before = [one for one in listed() if int(one.draw) < arguments.draw]
+        rows = (" ".join(astuple(one)) + "\n" for one in draw(arguments.draw, index, before))
         LIST.write_text(head + "".join(rows), "utf-8")
         return
     empty = work / "empty"
@@ -357,12 +432,13 @@ def main() -> None:
     if arguments.small:
         wanted = [one for one in listed() if one.name in SMALLEST]
     results: list[Result] = []
-    for application in wanted:
+    ways = [way for way in WAYS if arguments.way in (way, "both")]
+    for application, way in ((application, way) for application in wanted for way in ways):
         try:
-            results.append(measure(application, index, work, empty))
+            results.append(measure(application, way, index, work, empty))
             one = results[-1]
             say(
-                f"{one.name}: {len(one.ours)} / {len(one.declared)} {'started' if one.started else one.said} {one.seconds}"
+                f"{one.name} {way}: {len(one.ours)} / {len(one.declared)} {'started' if one.started else one.said} {one.seconds}"
             )
         except (PonchoError, subprocess.SubprocessError) as error:
             say(f"left out: {application.name}: {error}")
@@ -371,7 +447,7 @@ def main() -> None:
             rows = [asdict(one) for one in results]
             arguments.json.write_text(json.dumps(facts | {"results": rows}, indent=1) + "\n")
     shutil.rmtree(empty)
-    print(f"{len(results)} applications, {datetime.date.today()}\n\n{table(results)}")
+    print(f"{len({one.name for one in results})} applications, {datetime.date.today()}\n\n{table(results)}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from poncho.analysis.companions import brought_by
 from poncho.analysis.declared import Declared
 from poncho.analysis.editable import canonical
 from poncho.analysis.environment import Environment
+from poncho.analysis.extras import Extra, extras_needed, with_extras
 from poncho.analysis.model import ASIDE, ELSEWHERE, Finding, Need, Place, Problem, Reason, Tier, Unresolved
 from poncho.analysis.naming import Named, Namer, Unknown
 from poncho.analysis.traps import DEVELOPMENT, FOREIGN
@@ -32,6 +33,7 @@ class _Gathered:
     asked: str = ""
     reasons: set[Reason] = field(default_factory=set)
     comes_with: tuple[str, ...] = ()
+    extras: dict[str, Extra] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ def assemble(
     gathered: dict[tuple[str, str], _Gathered] = {}
     lost: dict[str, list[tuple[Need, Unknown]]] = {}
     sure: set[str] = set()
+    met: list[tuple[Need, Named]] = []
     for need, idle in _with_alternatives(needs, answers):
         answer = answers[need.name]
         if isinstance(answer, Unknown):
@@ -75,8 +78,10 @@ def assemble(
             tier = max(need.tier, Tier.OPTIONAL) if idle or _is_aside(answer, need) else need.tier
             entry = _gather(gathered, answer, tier, need.place, idle=idle)
             entry.reasons.add(Reason(need.place, need.name, tier, need.why))
+            met.append((need._replace(tier=tier), answer))
             if need.firm and tier is Tier.CONDITIONAL:
                 entry.firm.add(need.place.file)
+    _take_extras(gathered, met, namer)
     for one in declared:
         named = namer.declared(one.requirement, one.evidence)
         _gather(gathered, named, Tier.REQUIRED, one.place).asked = one.evidence
@@ -102,6 +107,24 @@ def assemble(
             text = f"no package is known for import {name}, which only a part of the program uses, so it is left out"
             result.doubts.append(Problem(places[0], f"{text}: --pkg-mapping {name}=NAME names its package"))
     return result
+
+
+def _take_extras(gathered: dict[tuple[str, str], _Gathered], met: Sequence[tuple[Need, Named]], namer: Namer) -> None:
+    """Ask for the extras that imported modules need: of pip by name, of conda, which knows none, as packages.
+
+    Nothing is asked for that is named in the spec anyway.
+    """
+    there = {canonical(entry.named.name) for entry in gathered.values() if entry.tier <= Tier.CONDITIONAL}
+    for need, named, extra in extras_needed(met, namer):
+        if there.issuperset(extra.packages):
+            continue
+        if named.manager == "pip" and extra.extra:
+            gathered[named.manager, named.name].extras[extra.extra] = extra
+            continue
+        for package in extra.packages:
+            one = namer.package(package, extra.evidence)
+            entry = _gather(gathered, one, min(need.tier, Tier.CONDITIONAL), need.place)
+            entry.reasons.add(Reason(need.place, need.name, min(need.tier, Tier.CONDITIONAL), extra.evidence))
 
 
 def _is_apart(need: Need) -> bool:
@@ -208,12 +231,12 @@ def _finding(entry: _Gathered, choice: Choice) -> Finding:
     included, because = choice.decide(facts)
     return Finding(
         name=named.name,
-        requirement=named.requirement,
+        requirement=with_extras(named.requirement, entry.extras),
         manager=named.manager,
         tier=entry.tier,
         imports=tuple(sorted(entry.imports)),
         places=tuple(sorted(entry.places, key=lambda place: (place.file, place.cell or 0, place.line))),
-        evidence=named.evidence,
+        evidence="; ".join((named.evidence, *(one.evidence for _, one in sorted(entry.extras.items())))),
         version=named.version,
         version_evidence=named.version_evidence,
         installed=named.installed,

@@ -173,6 +173,16 @@ def pypi_name(conda: str) -> str | None:
     return canonical(conda) if conda_name(conda) == conda else None
 
 
+def extra_row(module: str) -> str | None:
+    """Return what the table of extras says about a module: its distribution, the extra, what that brings."""
+    return _table("extras.tsv").row(module)
+
+
+def is_project(name: str) -> bool:
+    """Tell whether a project of that name is in the table."""
+    return _conda_name(canonical(name)) is not None
+
+
 def only_on_conda(name: str) -> bool:
     """Tell whether a conda package has no PyPI project that is its own."""
     return any(conda == name and pypi is None for pypi, conda in TRAPS.values())

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from poncho.analysis import disk
+from poncho.analysis.byname import ByName
 from poncho.analysis.lazy import IN_A_TABLE
-from poncho.analysis.model import ASIDE, ELSEWHERE, GUARDED, Import, Need, Place, Problem, Tier, Unresolved
+from poncho.analysis.model import ELSEWHERE, Import, Need, Place, Problem, Tier, Unresolved
 from poncho.analysis.reach import EXTENSIONS, INIT, Finder, Outside, relative
 from poncho.analysis.reading import Reading
 from poncho.analysis.sources import Unit, UnreadableError, unit_of_file
+from poncho.analysis.weighing import Node, demote, is_own, outright_imported, running, settle, weighed
 
 
 @dataclass(slots=True)
@@ -27,16 +29,6 @@ class Graph:
     reached: set[str] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class _Node:
-    unit: Unit
-    reading: Reading
-    tier: Tier
-    edges: dict[str, Tier] = field(default_factory=dict)
-    instead: set[str] = field(default_factory=set)
-    needs: list[Need] = field(default_factory=list)
-
-
 def follow(
     units: Sequence[Unit], read: Callable[[Unit], Reading], outside: Outside, *, paths: tuple[Path, ...] = ()
 ) -> Graph:
@@ -45,24 +37,20 @@ def follow(
     A module's imports are as sure as the surest way by which the module is reached, and no surer.
     """
     graph = Graph()
-    nodes: dict[str, _Node] = {}
+    nodes: dict[str, Node] = {}
     entries: list[str] = []
     for index, unit in enumerate(units):
         # Of one file, several functions may be looked at, and the file itself.
         key = str(unit.path) if unit.path and unit.label[:1] != "<" else f"{unit.label}#{index}"
         if key not in nodes:
-            nodes[key] = _Node(unit, read(unit), max(unit.cap, Tier.CONDITIONAL) if unit.inner else unit.cap)
+            nodes[key] = Node(unit, read(unit), max(unit.cap, Tier.CONDITIONAL) if unit.inner else unit.cap)
             entries.append(key)
     todo = list(entries)
     finders: dict[tuple[Any, ...], Finder] = {}
     here = os.path.join(os.getcwd(), "")
-    while todo:
-        node = nodes[todo.pop()]
-        looked_in = (node.unit.roots, node.unit.near, node.unit.inside)
-        finder = finders.get(looked_in)
-        if finder is None:
-            finder = finders[looked_in] = Finder(node.unit, outside)
-        _split(node, outside, finder, graph)
+    by_name = ByName()
+
+    def enter(node: Node) -> None:
         graph.reached.update(node.edges)
         for path in node.edges:
             if path in nodes:
@@ -74,69 +62,45 @@ def follow(
                 graph.problems.append(Problem(Place(label, 1), str(error)))
                 continue
             unit = replace(unit, label=label, roots=_inherited(unit, node.unit))
-            nodes[path] = _Node(unit, read(unit), Tier.HINT)
+            nodes[path] = Node(unit, read(unit), Tier.HINT)
             todo.append(path)
-    _demote(nodes)
-    _settle(nodes, entries)
-    imported = {path for key, node in nodes.items() for path, tier in node.edges.items() if not tier and path != key}
+
+    while todo:
+        key = todo.pop()
+        node = nodes[key]
+        looked_in = (node.unit.roots, node.unit.near, node.unit.inside)
+        finder = finders.get(looked_in)
+        if finder is None:
+            finder = finders[looked_in] = Finder(node.unit, outside)
+        _split(node, outside, finder, graph)
+        _follow_names(key, node, by_name, outside)
+        enter(node)
+        for namer, files in () if todo else by_name.walked():
+            _go(nodes[namer], files, Tier.CONDITIONAL)
+            enter(nodes[namer])
+    demote(nodes)
+    settle(nodes, entries)
+    own = is_own([nodes[key] for key in entries])
+    called = set() if own else running(nodes, entries)
+    imported = outright_imported(nodes)
     for key in sorted(nodes):
         node = nodes[key]
         graph.problems += node.reading.problems
-        graph.needs += [_weighed(need, node, key in imported) for need in node.needs]
+        for need in node.needs:
+            deep = need.place.line in node.deep
+            runs = deep and (key, need.place.line) in called
+            graph.needs.append(weighed(need, node, imported=key in imported, own=own, runs=runs, deep=deep))
         if not node.unit.entry and node.unit.path:
             graph.modules.append(node.unit.path)
     return graph
 
 
-def _demote(nodes: dict[str, _Node]) -> None:
-    """Make a package's module optional that its other modules only try to import (``except ImportError``).
-
-    What tests import says nothing of that, nor what is imported for type checkers: such modules are loaded by name. The
-    module in an ``except`` branch is the one that is there when the other cannot be.
-    """
-    reached: dict[str, Tier] = {}
-    for key, node in nodes.items():
-        if node.unit.cap >= Tier.OPTIONAL:
-            continue
-        for path, tier in node.edges.items():
-            if path != key and tier <= Tier.OPTIONAL:
-                taken = Tier.CONDITIONAL if path in node.instead else tier
-                reached[path] = min(taken, reached.get(path, taken))
-    for key, tier in reached.items():
-        module = nodes.get(key)
-        if tier is Tier.OPTIONAL and module is not None and module.unit.inner:
-            module.tier = max(module.tier, tier)
-
-
-def _weighed(need: Need, node: _Node, imported: bool) -> Need:
-    """Return a need with the tier that its module allows; ``imported``: another module imports that one outright."""
-    tier, why = max(need.tier, node.tier), need.why
-    if node.unit.cap >= Tier.OPTIONAL and node.tier >= Tier.OPTIONAL:
-        return need._replace(tier=tier, why=ASIDE)
-    if node.unit.inside and need.why == "under if":
-        # A switch in a library's module: of those in the benchmark's corpus, none was ever declared as required.
-        tier, why = max(tier, Tier.OPTIONAL), "under if, in a package's module"
-    elif node.unit.inside and need.why == GUARDED:
-        tier = max(tier, Tier.OPTIONAL)
-    elif node.unit.inner and need.tier <= Tier.CONDITIONAL and tier is Tier.OPTIONAL:
-        why = "in a module that the package goes on without"
-    elif node.unit.inner and need.tier is Tier.REQUIRED and tier is Tier.CONDITIONAL:
-        why = "in a module that importing the package does not load"
-        return need._replace(tier=tier, why=why, firm=imported)
-    return need if tier is need.tier and why is need.why else need._replace(tier=tier, why=why)
-
-
-def _settle(nodes: dict[str, _Node], entries: list[str]) -> None:
-    """Give each module the surest tier by which it is reached."""
-    todo = list(entries)
-    while todo:
-        node = nodes[todo.pop()]
-        for path, tier in node.edges.items():
-            target = nodes.get(path)
-            reached = max(node.tier, tier)
-            if target is not None and reached < target.tier:
-                target.tier = reached
-                todo.append(path)
+def _follow_names(key: str, node: Node, by_name: ByName, outside: Outside) -> None:
+    """Let a module that is followed lead to what its text names."""
+    unit = node.unit
+    if unit.inside and not unit.entry and unit.path and not outside.owns(unit.path):
+        modules = [one.module for one, _ in node.reading.imports]
+        _go(node, by_name.read(key, unit.text, _own_package(unit.path), modules), Tier.CONDITIONAL)
 
 
 def _inherited(unit: Unit, parent: Unit) -> tuple[Path, ...]:
@@ -144,7 +108,7 @@ def _inherited(unit: Unit, parent: Unit) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((*parent.roots, *unit.roots)))
 
 
-def _split(node: _Node, outside: Outside, finder: Finder, graph: Graph) -> None:
+def _split(node: Node, outside: Outside, finder: Finder, graph: Graph) -> None:
     """Sort a unit's imports into edges to local files and needs that leave the program."""
     unit = node.unit
     folder = os.path.dirname(str(unit.path)) if unit.path is not None else ""
@@ -152,11 +116,13 @@ def _split(node: _Node, outside: Outside, finder: Finder, graph: Graph) -> None:
     for one, place in node.reading.imports:
         if one.main and not unit.entry:
             continue
+        if one.scope:
+            node.deep.add(place.line)
         if one.level and unit.path is not None and owned is None:
             owned = outside.owns(unit.path)
         if one.level and unit.path is not None and owned:
             # A file of an installed package: what it takes from its own package comes with that distribution.
-            node.needs.append(Need(_own_package(unit.path), one.tier, place, one.why, inside=unit.inside))
+            node.needs.append(Need(_own_package(unit.path).name, one.tier, place, one.why, inside=unit.inside))
             continue
         if one.level and one.why != ELSEWHERE:
             found = relative(folder, one) if unit.path is not None else ()
@@ -185,22 +151,29 @@ def _split(node: _Node, outside: Outside, finder: Finder, graph: Graph) -> None:
                 )  # fmt: skip
 
 
-def _reach(node: _Node, one: Import, files: Sequence[str]) -> None:
-    """Note the files that an import of a node's unit runs."""
-    for path in files:
-        known = node.edges.get(path)
-        if known is None or one.tier < known:
-            node.edges[path] = one.tier
+def _reach(node: Node, one: Import, files: Sequence[str]) -> None:
+    """Note the files that an import of a node's unit runs, and what it takes from them."""
+    _go(node, files, one.tier)
     if one.fallback:
         node.instead.update(files)
+    if not (node.unit.entry and node.unit.inside):
+        for name, bound in zip(one.names, one.binds, strict=False):
+            node.takes.setdefault(bound, []).extend((path, name) for path in files)
 
 
-def _own_package(path: Path) -> str:
+def _go(node: Node, files: Sequence[str], tier: Tier) -> None:
+    for path in files:
+        known = node.edges.get(path)
+        if known is None or tier < known:
+            node.edges[path] = tier
+
+
+def _own_package(path: Path) -> Path:
     """Return the top-level package that a file belongs to."""
     folder = path.parent
     while disk.is_file(folder.parent / INIT):
         folder = folder.parent
-    return folder.name
+    return folder
 
 
 def _is_part_of(unit: Unit, package: Path) -> bool:

@@ -20,6 +20,9 @@ ELSEWHERE = "only for other versions or systems"
 ASIDE = "only in files beside the program: tests, docs, examples, tools"
 # Why a function's import is an optional feature's: without it, the program says so and goes no further.
 GUARDED = "inside a function that says so where it is missing"
+# Where a function imports something, and where it does so only in a branch of it.
+IN_FUNCTION = "inside a function"
+IN_BRANCH = "inside a function, under if"
 # Why an import counts that no text shows.
 SEEN = "seen in a run"
 

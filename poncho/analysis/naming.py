@@ -100,6 +100,22 @@ class Namer:
         """Tell whether the environment has a module, by looking for its file."""
         return any(True for _ in self._module_files(top))
 
+    def is_installed(self, project: str) -> bool:
+        """Tell whether the environment has a distribution of that name, or the conda package of that project."""
+        conda = self.conda
+        if conda is not None and conda.get(known.conda_name(project) or project) is not None:
+            return True
+        return self.installed.get(project) is not None
+
+    def package(self, project: str, evidence: str) -> Named:
+        """Return what a project on PyPI is here: as it is installed, else as conda or else pip gets it."""
+        conda = known.conda_name(project) if self.conda is not None else None
+        if here := self._installed_as(conda or project, "", evidence):
+            return here
+        return (
+            Named(_bare(conda), conda, "conda", "", evidence) if conda else Named(project, project, "pip", "", evidence)
+        )
+
     def editable(self, top: str, file: Path | str) -> bool:
         """Tell whether a local file is the code of a distribution that is installed from its directory."""
         return any(

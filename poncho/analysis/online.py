@@ -76,9 +76,9 @@ def pinned(findings: Sequence[Finding], online: Online, pin: str) -> list[Findin
     for one in findings:
         if one.included and one.manager == "conda" and one.requirement == one.name:
             one = replace(one, version_evidence=f"not pinned ({pin}): the channel's solver chooses the newest")
-        elif one.included and one.requirement == one.name and (found := online.pin(one.name, pin)):
+        elif one.included and one.requirement.partition("[")[0] == one.name and (found := online.pin(one.name, pin)):
             said = f"the newest in the index is {found[0]}"
-            one = replace(one, requirement=f"{one.name}{found[1]}", version=found[0], version_evidence=said)
+            one = replace(one, requirement=f"{one.requirement}{found[1]}", version=found[0], version_evidence=said)
         result.append(one)
     return result
 

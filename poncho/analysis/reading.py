@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from poncho.analysis.lazy import without_lazy
-from poncho.analysis.model import GUARDED, Import, Place, Problem, Scan, Tier
+from poncho.analysis.model import GUARDED, IN_BRANCH, IN_FUNCTION, Import, Place, Problem, Scan, Tier
 from poncho.analysis.scan import scan_module, scan_skeleton
 from poncho.analysis.scans import Scans
 from poncho.analysis.skeleton import skeleton
@@ -140,7 +140,7 @@ def _scan(tree: ast.Module, text: str, version: tuple[int, int], function: str |
 
 
 def _called(one: Import) -> Import:
-    if one.tier is Tier.CONDITIONAL and one.why in ("inside a function", GUARDED):
+    if one.tier is Tier.CONDITIONAL and one.why in (IN_FUNCTION, IN_BRANCH, GUARDED):
         return one._replace(tier=Tier.REQUIRED, why="in the function itself")
     return one
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from poncho.analysis.conditions import is_main, is_type_checking, truth
 from poncho.analysis.hints import address_hints, call_hints, is_plotting, may_hint, text_hints
 from poncho.analysis.lazy import has_tables, literal_code, loaded_modules, mentions_lazy, table_imports
-from poncho.analysis.model import ELSEWHERE, GUARDED, Import, Scan, Tier
+from poncho.analysis.model import ELSEWHERE, GUARDED, IN_BRANCH, IN_FUNCTION, Import, Scan, Tier
 from poncho.analysis.skeleton import Skeleton
 
 _IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
@@ -126,7 +126,7 @@ class Walker:
         """Yield the blocks of a statement, each with its context."""
         if isinstance(statement, _FUNCTIONS):
             scope = f"{here.scope}.{statement.name}" if here.scope else statement.name
-            yield statement.body, here.at_least(Tier.CONDITIONAL, "inside a function")._replace(scope=scope)
+            yield statement.body, here.at_least(Tier.CONDITIONAL, IN_FUNCTION)._replace(scope=scope)
         elif isinstance(statement, ast.ClassDef):
             yield statement.body, here._replace(scope=f"{here.scope}.{statement.name}") if here.scope else here
         elif isinstance(statement, ast.If):
@@ -156,6 +156,8 @@ class Walker:
             yield statement.orelse, never if known else here
         else:
             inside = here.at_least(Tier.CONDITIONAL, "under if")
+            if here.why == IN_FUNCTION:
+                inside = here._replace(why=IN_BRANCH)
             yield statement.body, inside
             yield statement.orelse, inside
 
@@ -212,21 +214,19 @@ def _call(node: ast.Call, here: Context, plots: bool) -> Iterator[Import]:
 
 def _try(statement: ast.stmt, here: Context) -> Iterator[tuple[list[ast.stmt], Context]]:
     handlers: list[ast.ExceptHandler] = getattr(statement, "handlers", [])
+    # What is tried inside of something tried is only one more way to have that.
+    attempt = here.attempt if here.attempt and not here.fallback else statement.lineno
     catching = [handler for handler in handlers if _catches_import_error(handler)]
     # A handler that only raises again, or ends the program, makes the import no less needed.
     guarded = any(not _leaves(handler.body) for handler in catching)
-    body = (
-        here.at_least(Tier.OPTIONAL, "under try/except ImportError")._replace(attempt=statement.lineno)
-        if guarded
-        else here
-    )
+    body = here.at_least(Tier.OPTIONAL, "under try/except ImportError")._replace(attempt=attempt) if guarded else here
     if here.tier is Tier.CONDITIONAL and not guarded and any(map(_names_import_error, catching)):
         body = here._replace(why=GUARDED)
     yield getattr(statement, "body", []), body
     for handler in handlers:
         if handler in catching:
             other = here.at_least(Tier.OPTIONAL, "in an except ImportError branch")
-            yield handler.body, other._replace(attempt=statement.lineno, fallback=True)
+            yield handler.body, other._replace(attempt=attempt, fallback=attempt == statement.lineno)
         else:
             yield handler.body, here.at_least(Tier.CONDITIONAL, "in an except branch")
     yield getattr(statement, "orelse", []), body

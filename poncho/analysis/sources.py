@@ -28,6 +28,8 @@ _ASIDE_FILE = re.compile(
 )
 # What runs first in a package: on import, and by ``python -m``.
 _FIRST = frozenset({"__init__", "__main__"})
+# Directories in which projects keep their packages.
+_LAYOUTS = frozenset({"src", "lib", "python"})
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -163,8 +165,9 @@ def unit_of_file(
     absolute = os.path.abspath(path)
     folder, name = os.path.split(absolute)
     roots, near = _roots(folder, None if top is None else str(top), paths)
-    inside = bool(near) and (top is not None or not entry)
-    first = inside and os.path.splitext(name)[0] in _FIRST and os.path.dirname(folder) == str(roots[0])
+    plugged = top is not None and _is_plugged_in(str(roots[0]), str(top))
+    inside = plugged or (bool(near) and (top is not None or not entry))
+    first = not plugged and os.path.splitext(name)[0] in _FIRST and os.path.dirname(folder) == str(roots[0])
     return Unit(
         label=str(path),
         text=text,
@@ -192,6 +195,23 @@ def _roots(folder: str, top: str | None, paths: tuple[Path, ...]) -> tuple[tuple
             roots += [base, base / "src"]
     near = (Path(folder),) if str(package_root) != folder else ()
     return tuple(dict.fromkeys((*roots, *paths))), near
+
+
+@disk.once
+def _is_plugged_in(root: str, top: str) -> bool:
+    """Tell whether a directory below ``top`` is a namespace beside the program's own packages: what plug-ins fill.
+
+    It has no ``__init__`` and holds packages, and nothing of it is loaded but by name.
+    """
+    base = os.path.abspath(top)
+    if os.path.dirname(root) != base or os.path.basename(root) in _LAYOUTS or not os.path.basename(root).isidentifier():
+        return False
+    return _holds_packages(root) and _holds_packages(base)
+
+
+def _holds_packages(folder: str) -> bool:
+    entries = disk.listing(folder).items()
+    return any(is_a != "f" and disk.is_file(Path(folder, name, "__init__.py")) for name, is_a in entries)
 
 
 class UnreadableError(Exception):

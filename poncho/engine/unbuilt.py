@@ -36,13 +36,19 @@ class Unbuilt:
         return self.name if "@" in self.name else self.name.rstrip("/").rpartition("/")[2]
 
     @property
+    def bare(self) -> str:
+        """Return the name without a version or a place."""
+        return re.split(r"[=@<>~! ]", self.name)[0]
+
+    @property
     def hint(self) -> str:
         """Return what a person can do."""
         if "file:" in self.name or ("@" not in self.name and "/" in self.name):
             return "build it alone to see all that is wrong: pip wheel --no-deps DIRECTORY"
         return (
             "there is no wheel of it for this Python and platform: ask for a version that has one, take it from conda, "
-            "or install what building it needs (a compiler, headers)"
+            "or install what building it needs (a compiler, headers); if only a part of the program uses it, analyse again "
+            f"with --exclude {self.bare}"
         )
 
 

@@ -71,6 +71,12 @@ def test_the_distribution_and_the_cause_are_found(output: str, name: str, why: s
     assert (found.name, found.why) == (name, why)
 
 
+def test_the_hint_says_how_to_leave_it_out() -> None:
+    unbuilt = find_unbuilt("× Failed to build `mysqlclient==2.3.1`\nException: no pkg-config")
+    assert unbuilt is not None
+    assert "--exclude mysqlclient" in unbuilt.hint
+
+
 def test_other_trouble_is_none() -> None:
     assert find_unbuilt("error: No solution found when resolving dependencies\n") is None
 

@@ -124,9 +124,11 @@ def test_the_benchmark_of_applications_starts_two_of_them(tmp_path: Path) -> Non
     )
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
     results = json.loads(found.read_text())["results"]
-    assert [(one["name"], one["started"], one["missing"]) for one in results] == [
-        ("pip-tools", True, ""),
-        ("tldr", True, ""),
+    assert [(one["name"], one["way"], one["started"], one["missing"]) for one in results] == [
+        ("pip-tools", "entry", True, ""),
+        ("pip-tools", "directory", True, ""),
+        ("tldr", "entry", True, ""),
+        ("tldr", "directory", True, ""),
     ]
     assert all(one["ours"] and one["declared"] for one in results)
-    assert "| **all** | " in run.stdout
+    assert "| **tuning** | " in run.stdout
