@@ -66,7 +66,7 @@ class Unpacked:
 def is_archive(path: Path) -> bool:
     """Tell whether a path is an archive of Python code: by its name, or (a zipapp may have any) by its end."""
     name = path.name.lower()
-    if name.endswith(_SOURCES) or not path.is_file():
+    if name.endswith(_SOURCES) or not os.path.isfile(path):  # Path.is_file raises where it may not look
         return False
     if name.endswith((*_ZIPS, *_TARS)):
         return True

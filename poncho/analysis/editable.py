@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -17,6 +18,7 @@ _SKIPPED = frozenset(
 )
 
 
+@lru_cache(maxsize=1 << 14)
 def canonical(name: str) -> str:
     """Return a distribution's name as PEP 503 normalises it."""
     return re.sub(r"[-_.]+", "-", name).lower()

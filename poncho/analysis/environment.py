@@ -89,7 +89,11 @@ def find_environment(
         prefix = Path(sys.prefix) if running else _active(environ) or _of_this_process(environ)
     else:
         prefix = prefix.absolute()
-        if not prefix.is_dir():
+        try:
+            is_directory = prefix.is_dir()
+        except OSError as error:  # a name that is too long, or a directory that may not be entered
+            raise AnalysisError(f"{prefix}: cannot be looked at ({error.strerror})") from error
+        if not is_directory:
             raise AnalysisError(f"{prefix} is no directory, so no environment to analyse")
     python = _python_version(prefix)
     if python is None:

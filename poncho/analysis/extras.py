@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from poncho.analysis.editable import canonical
 from poncho.analysis.known import extra_row
@@ -33,6 +34,7 @@ class Extra:
         return f"{self.module} needs " + (f"{self.distribution}[{self.extra}]: {packages}" if self.extra else packages)
 
 
+@lru_cache(maxsize=1 << 14)
 def extra_of(dotted: str) -> Extra | None:
     """Return what the table says about the longest part of an import."""
     parts = dotted.split(".")

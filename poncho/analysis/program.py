@@ -26,7 +26,7 @@ from poncho.analysis.local import Graph, follow
 from poncho.analysis.model import Analysis, Place, Problem, Tier
 from poncho.analysis.naming import Namer
 from poncho.analysis.reach import Outside
-from poncho.analysis.reading import Reading, read_unit
+from poncho.analysis.reading import Reading, read_unit, without_warnings
 from poncho.analysis.remembered import Found, Memory
 from poncho.analysis.shipping import Shipped, ship
 from poncho.analysis.sources import SourceText, Unit, read_sources
@@ -82,7 +82,7 @@ def analyze(
     run = run_of(traces)
     if run is not None and prefix is None and run.prefix.is_dir():
         prefix = run.prefix
-    with _without_collector(), unpacked(_listed(sources)) as inputs:
+    with _without_collector(), without_warnings(), unpacked(_listed(sources)) as inputs:
         given = inputs.sources
         environment = find_environment(prefix, running=any(map(is_live, given))).for_python(python)
         disk.forget()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
 from poncho.analysis.lazy import without_lazy
@@ -15,6 +17,7 @@ from poncho.analysis.scans import Scans
 from poncho.analysis.skeleton import skeleton
 from poncho.analysis.sources import Unit
 
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -66,14 +69,28 @@ def read_unit(
     return reading
 
 
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Keep what the parser finds odd in other people's code to itself. Inside of another one this costs nothing."""
+    if _quiet.get():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        token = _quiet.set(True)
+        try:
+            yield
+        finally:
+            _quiet.reset(token)
+
+
 def parse(text: str) -> tuple[ast.Module | None, tuple[int, str] | None]:
     """Return the syntax tree of a text, or None with the line and the parser's words.
 
     ``lazy import`` (PEP 810) is read as an import by every interpreter.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             try:
                 return ast.parse(text), None
             except SyntaxError:

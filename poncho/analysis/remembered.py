@@ -114,17 +114,21 @@ class Memory:
         try:
             if any(_ask(outside, *question) != answer for *question, answer in kept["answers"]):
                 return None
-            renewed: dict[str, list[Any]] = {}
+            touched = False
             for kind, digest in (("files", _digest_of_file), ("folders", _digest_of_folder)):
-                rows = self._renewed(kept[kind], digest)
-                if rows is None:
-                    return None
-                renewed[kind] = rows
+                for row in kept[kind]:
+                    if _is_as_it_was(row):
+                        continue
+                    if digest(row[0]) != row[1]:
+                        return None
+                    times = self._times(row[0])
+                    touched = touched or times != row[2:]
+                    row[2:] = times
             found = _found(kept["found"])
         except (KeyError, IndexError, TypeError, ValueError, AttributeError):
             return None
-        if any(kept[kind] != rows for kind, rows in renewed.items()):
-            self.cache.put(self.key, {**kept, **renewed})
+        if touched:
+            self.cache.put(self.key, kept)
         return found
 
     def keep(self, found: Found) -> None:
@@ -141,19 +145,6 @@ class Memory:
         answers = [[*question, answer] for question, answer in self.answers.items()]
         self.cache.put(self.key, {"files": files, "folders": folders, "answers": answers, "found": _found_rows(found)})
 
-    def _renewed(self, rows: list[list[Any]], digest: Callable[[str], str]) -> list[list[Any]] | None:
-        """Return the rows with today's times; None if one of them is about something that has changed."""
-        renewed = []
-        for row in rows:
-            path = row[0]
-            times = self._times(path)
-            if row[2:] != times or not times[0]:
-                if digest(path) != row[1]:
-                    return None
-                row = [path, row[1], *times]
-            renewed.append(row)
-        return renewed
-
     def _times(self, path: str) -> list[int]:
         """Return what changes when a file does; zeros where that tells nothing."""
         try:
@@ -163,6 +154,21 @@ class Memory:
         if max(status.st_mtime_ns, status.st_ctime_ns) > self.started - _SETTLED:
             return [0, 0, 0, 0]
         return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _is_as_it_was(row: list[Any]) -> bool:
+    """Tell whether a file or directory has the times that a row says; zeros there are nobody's."""
+    path, _, inode, size, modified, changed = row
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return bool(
+        status.st_mtime_ns == modified
+        and status.st_ctime_ns == changed
+        and status.st_ino == inode
+        and status.st_size == size
+    )
 
 
 def _is_path(source: str) -> bool:

@@ -102,8 +102,7 @@ def _standard_input() -> str:
 
 def _from_path(path: Path, paths: tuple[Path, ...], problems: list[Problem]) -> Iterator[Unit]:
     try:
-        is_directory = path.is_dir()
-        if not is_directory:
+        if not path.is_dir():
             yield unit_of_file(path, paths)
             return
     except UnreadableError as error:
@@ -111,6 +110,8 @@ def _from_path(path: Path, paths: tuple[Path, ...], problems: list[Problem]) -> 
             problems.append(Problem(Place(str(path), 1), str(error)))
             return
         raise AnalysisError(f"cannot read {path}: {error}", context={"file": str(path)}) from error
+    except OSError as error:
+        raise AnalysisError(f"cannot read {path}: {error.strerror}", context={"file": str(path)}) from error
     except ValueError as error:  # a NUL in the name
         raise AnalysisError(f"cannot read {str(path)!r}: {error}") from error
     found = False

@@ -92,6 +92,8 @@ def test_no_command_calls_it_its_own_fault(tmp_path: Path, odd: tuple[Path, list
         lambda path: poncho.create({"pip": ["six"]}, path),
         lambda path: poncho.create({}, "out.tar.gz", options=poncho.CreateOptions(lock=path, locked=True)),
         lambda path: poncho.resolve(path),
+        lambda path: poncho.analyze([path]),
+        lambda path: poncho.analyze([__file__], prefix=path),
         lambda path: poncho.open_package(path),
         open_source,
         verify,
