@@ -55,9 +55,8 @@ class Definitions:
             if isinstance(statement, _DEFINITIONS):
                 expressions = statement.decorator_list
                 found |= {pair for one in expressions for pair in _looked_up(one)}
-            if not isinstance(statement, (*_FUNCTIONS, ast.If, ast.Match)):
-                for name in ("finalbody", "orelse", "body"):
-                    todo.extend(getattr(statement, name, ()))
+            if not isinstance(statement, _FUNCTIONS):
+                todo += _straight_on(statement)
             for node in (node for one in expressions for node in ast.walk(one)):
                 if isinstance(node, ast.Call):
                     found |= set(_looked_up(node.func))
@@ -120,9 +119,15 @@ def _running(node: ast.stmt, inner: dict[str, ast.stmt]) -> Iterator[ast.stmt]:
             inner[statement.name] = statement
             continue
         yield statement
-        if not isinstance(statement, (ast.If, ast.Match)):
-            for name in ("finalbody", "orelse", "body"):
-                todo.extend(reversed(getattr(statement, name, ())))
+        todo += _straight_on(statement)
+
+
+def _straight_on(statement: ast.stmt) -> list[ast.stmt]:
+    """Return the statements in a statement that run when it does, last first: no branches, no handlers."""
+    if isinstance(statement, (ast.If, ast.Match)):
+        return []
+    parts = (getattr(statement, name, ()) for name in ("finalbody", "orelse", "body"))
+    return [one for part in parts for one in reversed(part)]
 
 
 def _expressions(statement: ast.stmt) -> Iterator[ast.expr]:

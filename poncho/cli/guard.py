@@ -119,10 +119,6 @@ def _guarded(prog: str, command: Command, arguments: Namespace) -> int:
 
 def _failed(prog: str, error: BaseException, arguments: Namespace) -> int:
     """Say what went wrong and return the exit status."""
-    if isinstance(error, PonchoError):
-        _show(prog, error, arguments)
-        # A command whose status 1 is an answer says what stands for an error.
-        return getattr(arguments, "trouble", None) or error.exit_code
     if isinstance(error, BrokenPipeError):
         # The reader of our stdout has gone: nothing to say, and nobody to say it to.
         _forget_stdout()
@@ -132,13 +128,13 @@ def _failed(prog: str, error: BaseException, arguments: Namespace) -> int:
         error = PonchoError(
             f"standard output cannot be written ({error.strerror})", hint="what was printed is not whole"
         )
-        _show(prog, error, arguments)
-        return getattr(arguments, "trouble", None) or error.exit_code
-    if isinstance(error, OSError) and error.filename is not None and error.errno in _MACHINE:
+    elif isinstance(error, OSError) and error.filename is not None and error.errno in _MACHINE:
         # pathlib's own is_dir and exists raise for what may not be looked at, where a library's user is not told of it.
         where, hint = os.fsdecode(error.filename), "check the path, and whether you may use it"
         error = PonchoError(f"{where}: cannot be used ({error.strerror})", hint=hint)
+    if isinstance(error, PonchoError):
         _show(prog, error, arguments)
+        # A command whose status 1 is an answer says what stands for an error.
         return getattr(arguments, "trouble", None) or error.exit_code
     if arguments.debug or not isinstance(error, Exception):
         raise error

@@ -18,10 +18,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
-from poncho._redact import redact
 from poncho._types import Event, Reporter
-from poncho._words import human_bytes, human_seconds, shown
-from poncho.cli.steps import Step, Steps
+from poncho._words import human_bytes, human_seconds
+from poncho.cli.steps import Step, Steps, one_line
 
 _REFRESH = 8  # times a second
 _BAR = 20
@@ -58,8 +57,7 @@ def live(prog: str, console: Console | None = None) -> Iterator[Reporter]:
 
     def report(event: Event) -> None:
         if event.kind == "warning":
-            words = shown(" ".join(redact(event.message).split()))
-            console.print(Text(f"{prog}: warning: {words}"), soft_wrap=True)
+            console.print(Text(f"{prog}: warning: {one_line(event.message)}"), soft_wrap=True)
             return
         with lock:
             display.steps.add(event)

@@ -10,10 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TextIO
 
-from poncho._redact import redact
 from poncho._types import Event, Reporter
-from poncho._words import human_bytes, human_seconds, shown
-from poncho.cli.steps import Step, Steps
+from poncho._words import human_bytes, human_seconds
+from poncho.cli.steps import Step, Steps, one_line
 
 LONG = 30.0  # seconds without a line
 
@@ -59,7 +58,7 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         with self._lock:
             if event.kind == "warning":
-                self._write(f"warning: {_one_line(event.message)}")
+                self._write(f"warning: {one_line(event.message)}")
                 return
             self._steps.add(event)
             if event.kind == "progress":
@@ -68,7 +67,7 @@ class _Lines:
             key = (event.step, event.item)
             if event.kind == "start":
                 self._began[key] = now
-            words = _one_line(event.message) or event.kind
+            words = one_line(event.message) or event.kind
             if event.kind == "done":
                 began = self._began.pop(key, None)
                 took = f" ({human_seconds(now - began)})" if began is not None else ""
@@ -112,7 +111,3 @@ def how_far(step: Step, now: float) -> str:
     if left is not None:
         parts.append(f"about {human_seconds(left)} left")
     return f"{', '.join(parts)} ({human_seconds(step.seconds(now))} so far)"
-
-
-def _one_line(text: str) -> str:
-    return shown(" ".join(redact(text).split()))

@@ -101,7 +101,7 @@ class Steps:
                 step.samples.clear()
             step.ended = None
         if event.message:
-            step.message = shown(" ".join(redact(event.message).split()))
+            step.message = one_line(event.message)
         item = step.items.get(event.item)
         if item is None:
             item = step.items[event.item] = _Item()
@@ -136,3 +136,8 @@ class Steps:
             step.done = step.total = None
         if step.done is not None and (not step.samples or now - step.samples[-1][0] >= _SAMPLE):
             step.samples.append((now, step.done))
+
+
+def one_line(text: str) -> str:
+    """Return somebody's words as one line without secrets, fit for a terminal."""
+    return shown(" ".join(redact(text).split()))

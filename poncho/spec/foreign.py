@@ -95,11 +95,11 @@ def _requirement_lines(text: str, source: str, base: Path, within: tuple[Path, .
             try:
                 with path.open("rb") as stream:
                     data = stream.read(MAX_SPEC_BYTES + 1)
-                inner = data.decode("utf-8-sig") if len(data) <= MAX_SPEC_BYTES else ""
+                if len(data) > MAX_SPEC_BYTES:
+                    fail(f"{include['path']}: larger than {MAX_SPEC_BYTES >> 20} MiB: this is no list of requirements")
+                inner = data.decode("utf-8-sig")
             except (OSError, UnicodeDecodeError) as error:
                 fail(f"{include['path']}: cannot be read ({getattr(error, 'strerror', None) or 'not text'})")
-            if len(data) > MAX_SPEC_BYTES:
-                fail(f"{include['path']}: larger than {MAX_SPEC_BYTES >> 20} MiB: this is no list of requirements")
             found += _requirement_lines(inner, str(path), path.parent, (*within, path))
             continue
         if editable := _EDITABLE.fullmatch(line):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import bz2
-import contextlib
 import gzip
 import hashlib
-import http.server
 import lzma
 import os
 import shutil
@@ -15,6 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from poncho.lock.model import LockedHttp
 from poncho.spec.model import HttpSource
 from poncho.store import BuilderCache
 from tests.support.archives import entry, tar, zipped
-from tests.support.httpserver import HttpServer, http_date, unused_port_url
+from tests.support.httpserver import HttpServer, answering, http_date, unused_port_url
 
 DATA = os.urandom(700_000)
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -509,41 +508,26 @@ def test_a_number_of_thousands_of_digits_is_an_error_like_others(
 ) -> None:
     """After a first part, so that there is something to go on with."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            first = self.headers["Range"] is None
-            lines = ["Content-Length: 10", 'ETag: "1"'] if first else [header.format(n=5000 * "9"), 'ETag: "1"']
-            head = "\r\n".join([f"HTTP/1.1 {200 if first else status} X", *lines, "Connection: close", "", ""])
-            self.wfile.write(head.encode() + b"01234")
-            self.close_connection = True
+    def answer(request: BaseHTTPRequestHandler) -> bytes:
+        first = request.headers["Range"] is None
+        lines = ["Content-Length: 10", 'ETag: "1"'] if first else [header.format(n=5000 * "9"), 'ETag: "1"']
+        head = "\r\n".join([f"HTTP/1.1 {200 if first else status} X", *lines, "Connection: close", "", ""])
+        return head.encode() + b"01234"
 
-        def log_message(self, *words: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, contextlib.ExitStack() as stack:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        stack.callback(server.shutdown)
-        with pytest.raises(FetchError):
-            fetch(f"http://127.0.0.1:{server.server_port}/a")
+    with answering(answer) as server, pytest.raises(FetchError):
+        fetch(f"{server}/a")
 
 
 def test_what_is_no_strong_validator_is_not_gone_on_with(fetch: Callable[..., Path]) -> None:
     """A weak ETag promises the same meaning, not the same bytes: the rest of another variant would be joined."""
     asked: list[dict[str, str]] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(dict(self.headers))
-            self.wfile.write(b'HTTP/1.1 200 X\r\nETag: W/"1"\r\nContent-Length: 10\r\nConnection: close\r\n\r\n')
-            self.wfile.write(b"01234" if len(asked) == 1 else b"abcdefghij")
-            self.close_connection = True
+    def answer(request: BaseHTTPRequestHandler) -> bytes:
+        asked.append(dict(request.headers))
+        head = b'HTTP/1.1 200 X\r\nETag: W/"1"\r\nContent-Length: 10\r\nConnection: close\r\n\r\n'
+        return head + (b"01234" if len(asked) == 1 else b"abcdefghij")
 
-        def log_message(self, *words: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, contextlib.ExitStack() as stack:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        stack.callback(server.shutdown)
-        assert fetch(f"http://127.0.0.1:{server.server_port}/a").read_bytes() == b"abcdefghij"
+    with answering(answer) as server:
+        assert fetch(f"{server}/a").read_bytes() == b"abcdefghij"
     assert len(asked) == 2
     assert not {"Range", "If-Range"} & asked[1].keys()

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.server
 import json
-import threading
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from poncho._words import shown
 from tests.support.cli import run_cli
+from tests.support.httpserver import answering
 
 REASON = "gone\x1b]0;title\x07\x1b[2K\x9b31m"
 
 
 @pytest.mark.parametrize("how", [[], ["-v"], ["-q"]])
 def test_a_servers_words_are_escaped(tmp_path: Path, how: list[str]) -> None:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            head = f"HTTP/1.1 {503 if self.path == '/a' else 404} {REASON}\r\nContent-Length: 0\r\n\r\n"
-            self.wfile.write(head.encode("latin-1"))
-            self.close_connection = True
+    def answer(request: BaseHTTPRequestHandler) -> bytes:
+        head = f"HTTP/1.1 {503 if request.path == '/a' else 404} {REASON}\r\nContent-Length: 0\r\n\r\n"
+        return head.encode("latin-1")
 
-        def log_message(self, *words: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, contextlib.ExitStack() as stack:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        stack.callback(server.shutdown)
-        urls = {name: {"url": f"http://127.0.0.1:{server.server_port}/{name.lower()}"} for name in ("A", "B")}
+    with answering(answer) as server:
+        urls = {name: {"url": f"{server}/{name.lower()}"} for name in ("A", "B")}
         (tmp_path / "spec.json").write_text(json.dumps({"http": urls}))
         env = {"PONCHO_HTTP_RETRIES": "1"}
         done = run_cli("poncho", "create", *how, tmp_path / "spec.json", tmp_path / "o.tar.gz", env=env).failed()

@@ -12,7 +12,8 @@ import base64
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -249,3 +250,23 @@ def unused_port_url(path: str = "/") -> str:
 def http_date(seconds: float = 1_600_000_000) -> str:
     """Return a time as HTTP writes it."""
     return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(seconds))
+
+
+@contextmanager
+def answering(answer: Callable[[BaseHTTPRequestHandler], bytes]) -> Iterator[str]:
+    """Run a server whose answers, heads and all, are the bytes that ``answer`` gives; yield its address."""
+
+    class Raw(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.wfile.write(answer(self))
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Stay quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Raw) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
