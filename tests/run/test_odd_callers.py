@@ -95,3 +95,11 @@ def test_shell_options_that_the_caller_exports_are_the_commands_alone(run: Runne
         for start in ([], ["-d"]):
             shown = run("-e", package, *start, "--", "bash", "-c", "echo $-", env=env).ok().out
             assert set("efuC") <= set(shown)
+
+
+def test_what_the_caller_calls_field_separators_does_not_cut_the_digest(run: Runner, package: Path) -> None:
+    for env in ({}, {"IFS": "0123456789abcdef \n"}):
+        done = run("-e", package, "--", "sh", "-c", 'echo "$CONDA_PREFIX"', env=env)
+        assert done.ok().out.strip().startswith("/")
+        assert done.err == ""
+    assert len([one for one in (run.directory / "store").glob("*") if len(one.name) == 64]) == 1
