@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -114,11 +114,15 @@ def _by_name_or_map(dotted: str) -> Answer | None:
     if is_own_name(top):
         return _mapped(dotted, minimum=2)
     own = canonical(top)
-    known_project = _conda_name(own) is not None
-    mapped = _mapped(dotted)
+    mapped, held = _mapped(dotted), _held(dotted)
     if mapped and "." in mapped.part:
         return mapped
     named = {mapped.pypi, *mapped.rivals} if mapped else set()
+    if held and not (mapped and mapped.pypi in (held.pypi, *held.rivals)):
+        # A row there says, too, that the project of the import's own name does not hold it.
+        rivals = tuple(sorted({one for one in (*held.rivals, *named) if one} - {own}))
+        return replace(held, rivals=rivals, sure=not rivals)
+    known_project = not held and _conda_name(own) is not None
     if known_project and (not mapped or own in named):
         said = ", as the public maps say" if mapped else ""
         return Answer(top, own, conda_name(own), f"a known project of this name{said}")
@@ -156,6 +160,18 @@ def _mapped(dotted: str, *, minimum: int = 1) -> Answer | None:
         chosen = ranked[0]
         rivals = tuple(ranked[1:]) if evidence != AGREED else ()
         return Answer(part, chosen, conda_name(chosen), evidence, rivals, sure=not rivals)
+    return None
+
+
+def _held(dotted: str) -> Answer | None:
+    """Return what was found in the wheels of known projects: who holds the longest part of an import that is told."""
+    parts = dotted.split(".")
+    for length in range(min(2, len(parts)), 0, -1):
+        part = ".".join(parts[:length])
+        if row := _table("modules.tsv").row(part):
+            chosen, *rivals = row.split(",")
+            evidence = f"a wheel of {chosen} holds {part}"
+            return Answer(part, chosen, conda_name(chosen), evidence, tuple(rivals), sure=not rivals)
     return None
 
 

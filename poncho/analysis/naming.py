@@ -1,9 +1,10 @@
 """From an import to the distribution that provides it, with the evidence.
 
-The order: what the user says; the environment; the trap table; a project of the import's own name that the public maps
-confirm, or that nothing contradicts; two public maps that agree; the project of the same name; a single map. With an
-index to ask, a project counts whose own wheel provides the import, wherever these know nothing or disagree. What none
-of them knows is not guessed, and what they disagree on is reported (``Named.rivals``).
+The order: what the user says; the environment; the trap table; what was found in wheels where the project of the
+import's own name does not hold it; a project of that name that the public maps confirm, or that nothing contradicts;
+two public maps that agree; the project of the same name; a single map. With an index to ask, a project counts whose own
+wheel provides the import, wherever these know nothing or disagree. What none of them knows is not guessed, and what
+they disagree on is reported (``Named.rivals``).
 """
 
 from __future__ import annotations

@@ -157,6 +157,42 @@ def test_what_is_no_version_of_python_is_refused(look: Look, version: str) -> No
         look("import os\n", python=version)
 
 
+@pytest.mark.parametrize(
+    ("module", "project"),
+    [
+        ("libsbml", "python-libsbml"),
+        ("pubsub.pub", "pypubsub"),
+        ("orbax.checkpoint", "orbax-checkpoint"),
+        ("PySAM", "nrel-pysam"),  # there is a project pysam, and it holds no PySAM
+        ("pysam", "pysam"),
+        ("docopt", "docopt"),  # has no wheel: a fork of it has one, and holds the same module
+        ("airflow", "apache-airflow"),  # the wheel has no modules, and requires the project that has them
+    ],
+)
+def test_what_wheels_hold_is_known(look: Look, module: str, project: str) -> None:
+    analysis = look(f"import {module}\n")
+    assert analysis.spec.pip == (project,)
+    assert not analysis.problems
+
+
+def test_of_several_that_hold_a_module_all_are_told(look: Look) -> None:
+    analysis = look("import consul\n")
+    (found,) = analysis.findings
+    assert {found.name, *found.rivals} == {"py-consul", "python-consul", "python-consul2"}
+    assert "--pkg-mapping consul=NAME" in str(analysis.problems[0])
+    assert look("import consul.check\n").spec.pip == ("py-consul",)
+
+
+def test_the_table_of_wheels_says_nothing_that_other_rules_say(look: Look) -> None:
+    rows = (Path(known.__file__).with_name("data") / "modules.tsv").read_text().splitlines()
+    assert rows == sorted(rows)
+    for module, _, projects in (row.partition("\t") for row in rows):
+        names = projects.split(",")
+        assert all(known.is_project(name) for name in names)
+        assert "." in module or canonical(module) not in names
+        assert not known.is_own_name(module.partition(".")[0])
+
+
 def test_what_the_public_maps_disagree_on_is_told(look: Look) -> None:
     analysis = look("import avro_gen\n", strict=False)
     assert not [problem for problem in analysis.problems if "may be meant" in str(problem)]
