@@ -19,12 +19,17 @@ class Declared:
     evidence: str = "declared in the script (PEP 723)"
 
 
+def may_declare(text: str) -> bool:
+    """Tell, quickly, whether a text may hold a PEP 723 block."""
+    return has(text, "# /// script", "/")
+
+
 def declared_in(units: list[Unit], python: str) -> tuple[list[Declared], list[Problem]]:
     """Return what the units' PEP 723 blocks ask for, and what is wrong with those blocks."""
     found: list[Declared] = []
     problems: list[Problem] = []
     for unit in units:
-        if unit.is_notebook or not has(unit.text, "# /// script", "/"):
+        if unit.is_notebook or not may_declare(unit.text):
             continue
         from poncho.spec.foreign import from_script, has_script_block
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -79,8 +80,18 @@ def seen() -> Mapping[str, Mapping[str, str]]:
     return MappingProxyType(_seen)
 
 
+@contextmanager
+def remembering() -> Iterator[None]:
+    """Know what was read for as long as one analysis lasts: a long-running caller's next one sees the disk anew."""
+    forget()
+    try:
+        yield
+    finally:
+        forget()  # what is kept to the end of the process costs time there
+
+
 def forget() -> None:
-    """Forget what was read: a long-running caller's next analysis sees the disk anew."""
+    """Forget what was read."""
     _seen.clear()
     for clear in _once:
         clear()

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from poncho.analysis.model import Import
-from poncho.analysis.scan import Context, Walker, blocks
 from poncho.analysis.used import used_names
+from poncho.analysis.walk import Context, Walker, blocks
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)

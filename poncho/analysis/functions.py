@@ -7,10 +7,13 @@ import sys
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from poncho.analysis.reading import Reading, read_unit
-from poncho.analysis.sources import Unit, unit_of_file
 from poncho.errors import AnalysisError
+
+if TYPE_CHECKING:
+    from poncho.analysis.reading import Reading
+    from poncho.analysis.sources import Unit
 
 _SHOWN = 20
 
@@ -27,6 +30,8 @@ def read_functions(
 
     Raises AnalysisError for a function that is nowhere, with the names that exist.
     """
+    from poncho.analysis.reading import read_unit
+
     missing = list(dict.fromkeys(functions))
     names: set[str] = set()
     for unit in units:
@@ -52,6 +57,8 @@ def read_functions(
 
 
 def _merged(readings: Sequence[Reading]) -> Reading:
+    from poncho.analysis.reading import Reading
+
     return Reading(
         imports=list(dict.fromkeys(pair for one in readings for pair in one.imports)),
         functions=readings[0].functions,
@@ -76,6 +83,8 @@ def live_units(
         return [], []
     # Few programs pass functions: what looks into them is not loaded for the others.
     from poncho.analysis.live import walk_callable
+    from poncho.analysis.reading import Reading
+    from poncho.analysis.sources import Unit, unit_of_file
 
     roots = tuple(Path(entry or ".").absolute() for entry in sys.path if os.path.isdir(entry or "."))
     roots = tuple(root for root in roots if is_local("", root))

@@ -61,8 +61,12 @@ BACKENDS: dict[str, str] = {
 _USES = frozenset({"use", "switch_backend"})
 _SCHEMES = tuple(SCHEMES)
 _LONGEST_SCHEME = max(map(len, _SCHEMES))
-# Patterns that begin with one plain character are searched for as fast as that character is.
-_METHOD = re.compile(rf"_(?:{'|'.join(sorted({name.rpartition('_')[2] for name in CALLS}))})\b")
+# Patterns that begin with plain characters are searched for as fast as the first of them is.
+_METHODS = "|".join(sorted({name.rpartition("_")[2] for name in CALLS}))
+_METHOD = re.compile(rf"_(?:{_METHODS})\b")
+# Names of these endings are looked for in one go: find_spec and run_module, too.
+_ENDING = re.compile(rf"_(?:{_METHODS}|spec|module)\b")
+_ENGINE = re.compile("gine(?<=engine) ?=")
 _DOCTEST = re.compile(r">>> ((?:import|from)[ \t].*)")
 _SIMPLE = re.compile(r"from ([A-Za-z_]\w*(?:\.\w+)*) import (\w+(?:, ?\w+)*)")
 _BINDS = re.compile(r"(?:^|\n|[,(;]|\bimport|\bas|\bdef|\bclass|\bself\.)[ \t]*$")
@@ -73,12 +77,18 @@ _ANNOTATED = tuple(
 )
 
 
-def may_hint(text: str) -> bool:
-    """Tell, quickly, whether the strings and calls of a text can hint at anything."""
+def has_endings(text: str) -> bool:
+    """Tell whether a text has a name that ends as ``read_excel`` and others that hint do, ``find_spec`` or ``run_module``."""
+    return _ENDING.search(text) is not None
+
+
+def may_hint(text: str, *, endings: bool = True) -> bool:
+    """Tell, quickly, whether the strings and calls of a text can hint at anything; ``endings`` is False for a text of which
+    ``has_endings`` is known to be."""
     return (
         may_address(text)
-        or _METHOD.search(text) is not None
-        or ("engine" in text and ("engine=" in text or "engine =" in text))
+        or (endings and _METHOD.search(text) is not None)
+        or _ENGINE.search(text) is not None
         or (is_plotting(text) and (".use(" in text or "switch_backend" in text))
     )
 

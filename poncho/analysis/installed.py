@@ -7,13 +7,15 @@ load than a whole analysis.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from poncho.analysis.editable import Origin, canonical, editable_modules, read_origin
+from poncho.analysis.inventory import Inventory
 
 _SUFFIXES = (".py", ".so", ".pyd", ".pyx")
 _MODULE_SUFFIX = re.compile(rf"(?:\.(?:cpython|cp|abi|pypy)[\w.-]*)?(?:{'|'.join(map(re.escape, _SUFFIXES))})$")
@@ -28,6 +30,7 @@ class Distribution:
     site: Path
     metadata: Path
     project: Path | None = None
+    inventory: Inventory | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> str:
@@ -49,6 +52,15 @@ class Distribution:
     @cached_property
     def modules(self) -> frozenset[str]:
         """Return the dotted names of its modules and packages, as far as the metadata tells."""
+        if self.inventory and (known := self.inventory.modules(str(self.metadata))):
+            return known
+        found = self._read_modules()
+        # What an editable one provides is told by other files, too.
+        if self.inventory and not (self.origin.editable or self.project):
+            self.inventory.add(str(self.metadata), found)
+        return found
+
+    def _read_modules(self) -> frozenset[str]:
         declared = declared_modules(self.read("METADATA"))
         recorded = {
             *recorded_modules(self.read("RECORD")),
@@ -65,6 +77,8 @@ class Distribution:
     @cached_property
     def tops(self) -> frozenset[str]:
         """Return the first parts of ``modules``."""
+        if self.inventory and (known := self.inventory.tops(str(self.metadata))):
+            return known
         return frozenset(name.partition(".")[0] for name in self.modules)
 
 
@@ -95,15 +109,16 @@ def recorded_modules(text: str, *, below: str = "") -> Iterator[str]:
 class Installed:
     """All distributions in some site directories; the first directory that has a name wins."""
 
-    def __init__(self, site: tuple[Path, ...]) -> None:
+    def __init__(self, site: tuple[Path, ...], inventory: Inventory | None = None) -> None:
         self._site = site
+        self._inventory = inventory
 
     @cached_property
     def by_key(self) -> dict[str, Distribution]:
         """Return the distributions by normalised name."""
         found: dict[str, Distribution] = {}
         for directory in self._site:
-            for distribution in _in_directory(directory):
+            for distribution in _in_directory(directory, self._inventory):
                 found.setdefault(distribution.key, distribution)
         return found
 
@@ -132,6 +147,11 @@ class Installed:
                 return name, tuple(sorted(below, key=lambda one: one.key))
         return top, ()
 
+    def save(self) -> None:
+        """Remember for later analyses what was read."""
+        if self._inventory:
+            self._inventory.save()
+
     @cached_property
     def _by_top(self) -> dict[str, list[Distribution]]:
         found: dict[str, list[Distribution]] = {}
@@ -141,16 +161,16 @@ class Installed:
         return found
 
 
-def _in_directory(directory: Path) -> Iterator[Distribution]:
+def _in_directory(directory: Path, inventory: Inventory | None) -> Iterator[Distribution]:
     try:
-        entries = sorted(entry.name for entry in directory.iterdir())
+        entries = sorted(os.listdir(directory))
     except OSError:
         return
     for name in entries:
         stem, _, suffix = name.rpartition(".")
         if suffix in ("dist-info", "egg-info") and not stem.startswith("~"):
             if found := _from_metadata(directory, directory / name, stem):
-                yield found
+                yield replace(found, inventory=inventory) if inventory else found
         elif suffix == "egg-link":
             yield from _from_egg_link(directory, directory / name)
 

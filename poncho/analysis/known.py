@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -213,24 +214,24 @@ def _conda_name(name: str) -> str | None:
 
 
 class _Table:
-    """The rows of a file of two columns, sorted by code points: searched in the text for few keys, in a dict for many."""
+    """The rows of a file of two columns, sorted by code points: searched in the text for few keys, in a list for many."""
 
     _MANY = 200
 
     def __init__(self, file: str) -> None:
         self.text = (_DATA / file).read_text("utf-8")
         self._asked = 0
-        self._rows: dict[str, str] | None = None
+        self._rows: list[str] = []
 
     def row(self, key: str) -> str | None:
         """Return the second column of the row of ``key`` (empty when there is none), None without such a row."""
-        if self._rows is not None:
-            return self._rows.get(key)
         self._asked += 1
         if self._asked > self._MANY:
-            pairs = (line.partition("\t") for line in self.text.split("\n") if line)
-            self._rows = {name: rest for name, _, rest in pairs}
-            return self._rows.get(key)
+            self._rows = self._rows or self.text.splitlines()
+            # A tab comes before all that a key can go on with, so a row stands where its key would.
+            index = bisect_left(self._rows, key)
+            name, _, rest = self._rows[index].partition("\t") if index < len(self._rows) else ("", "", "")
+            return rest if name == key and key else None
         low, high = 0, len(self.text)
         while low < high:
             # Half of the rows can be left out at each step.

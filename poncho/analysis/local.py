@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from poncho.analysis import disk
 from poncho.analysis.byname import ByName
 from poncho.analysis.lazy import IN_A_TABLE
-from poncho.analysis.model import ELSEWHERE, Import, Need, Place, Problem, Tier, Unresolved
+from poncho.analysis.model import ELSEWHERE, Graph, Import, Need, Place, Problem, Tier
 from poncho.analysis.reach import EXTENSIONS, INIT, Finder, Outside, relative
 from poncho.analysis.reading import Reading
 from poncho.analysis.sources import Unit, UnreadableError, unit_of_file
 from poncho.analysis.weighing import Node, demote, is_own, outright_imported, running, settle, weighed
-
-
-@dataclass(slots=True)
-class Graph:
-    """All that was reached from the sources: needs that leave the program, its own files, what went wrong."""
-
-    needs: list[Need] = field(default_factory=list)
-    modules: list[Path] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    missing: list[Unresolved] = field(default_factory=list)
-    reached: set[str] = field(default_factory=set)
 
 
 def follow(
@@ -114,41 +103,39 @@ def _split(node: Node, outside: Outside, finder: Finder, graph: Graph) -> None:
     folder = os.path.dirname(str(unit.path)) if unit.path is not None else ""
     owned: bool | None = None
     for one, place in node.reading.imports:
-        if one.main and not unit.entry:
+        module, names, level, tier, _, why, attempt, fallback, main, _, scope = one
+        if main and not unit.entry:
             continue
-        if one.scope:
+        if scope:
             node.deep.add(place.line)
-        if one.level and unit.path is not None and owned is None:
-            owned = outside.owns(unit.path)
-        if one.level and unit.path is not None and owned:
-            # A file of an installed package: what it takes from its own package comes with that distribution.
-            node.needs.append(Need(_own_package(unit.path).name, one.tier, place, one.why, inside=unit.inside))
+        if level:
+            if unit.path is not None and owned is None:
+                owned = outside.owns(unit.path)
+            if unit.path is not None and owned:
+                # A file of an installed package: what it takes from its own package comes with that distribution.
+                node.needs.append(Need(_own_package(unit.path).name, tier, place, why, inside=unit.inside))
+            elif why != ELSEWHERE:
+                found = relative(folder, one) if unit.path is not None else ()
+                if found:
+                    _reach(node, one, found)
+                elif unit.path is None or (max(tier, unit.cap) <= Tier.CONDITIONAL and why != IN_A_TABLE):
+                    name = "." * level + (module or ", ".join(names))
+                    graph.problems.append(Problem(place, f"the relative import of {name!r} leads to no file"))
             continue
-        if one.level and one.why != ELSEWHERE:
-            found = relative(folder, one) if unit.path is not None else ()
-            if found:
-                _reach(node, one, found)
-            elif unit.path is None or (max(one.tier, unit.cap) <= Tier.CONDITIONAL and one.why != IN_A_TABLE):
-                name = "." * one.level + (one.module or ", ".join(one.names))
-                graph.problems.append(Problem(place, f"the relative import of {name!r} leads to no file"))
-            continue
-        top = one.module.partition(".")[0]
-        if not top or top == "__main__" or one.level:
+        top = module.partition(".")[0]
+        if not top or top == "__main__":
             continue
         reached = finder.find(one, top)
-        if reached is not None and one.why == ELSEWHERE:
-            continue
-        if reached is not None:
+        if reached is None:
+            if not outside.standard(module):
+                tried = (unit.label, attempt) if attempt else None
+                for name in _dotted(one):
+                    node.needs.append(Need(name, tier, place, why, tried, fallback, inside=unit.inside))
+        elif why != ELSEWHERE:
             _reach(node, one, [path for path in reached if path.endswith((".py", ".pyw"))])
             graph.modules += [Path(path) for path in reached if path.endswith(EXTENSIONS)]
             if reached and finder.is_editable(top, reached[0]) and not _is_part_of(unit, Path(reached[0])):
-                node.needs.append(Need(top, one.tier, place, one.why, inside=unit.inside))
-        elif not outside.standard(one.module):
-            attempt = (unit.label, one.attempt) if one.attempt else None
-            for name in _dotted(one):
-                node.needs.append(
-                    Need(name, one.tier, place, one.why, attempt, one.fallback, inside=unit.inside)
-                )  # fmt: skip
+                node.needs.append(Need(top, tier, place, why, inside=unit.inside))
 
 
 def _reach(node: Node, one: Import, files: Sequence[str]) -> None:

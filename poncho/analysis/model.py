@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -146,6 +146,17 @@ class Unresolved:
             "reasons": [reason.to_json() for reason in self.reasons],
             "advice": self.advice,
         }
+
+
+@dataclass(slots=True)
+class Graph:
+    """All that was reached from the sources: needs that leave the program, its own files, what went wrong."""
+
+    needs: list[Need] = field(default_factory=list)
+    modules: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    missing: list[Unresolved] = field(default_factory=list)
+    reached: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

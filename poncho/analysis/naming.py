@@ -9,6 +9,7 @@ they disagree on is reported (``Named.rivals``).
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from poncho.analysis.conda import CondaMeta, CondaRecord
 from poncho.analysis.editable import canonical, local_requirement
 from poncho.analysis.environment import Environment
 from poncho.analysis.installed import Distribution, Installed
+from poncho.analysis.inventory import Inventory
 from poncho.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -74,7 +76,8 @@ class Namer:
         self._mapping = mapping
         self._online = online
         self._projects = projects
-        self.installed = Installed((*environment.paths, *environment.site))
+        site = (*environment.paths, *environment.site)
+        self.installed = Installed(site, Inventory.of(site))
 
     @cached_property
     def conda(self) -> CondaMeta | None:
@@ -276,9 +279,22 @@ class Namer:
         source = f"conda-meta/{record.file.name}"
         return Named(record.name, record.match, "conda", part, evidence, record.version, source, True)
 
+    @cached_property
+    def _sites(self) -> list[tuple[Path, frozenset[str] | None]]:
+        """Return the directories of the environment's modules with what is in them, None where that cannot be told."""
+        found: list[tuple[Path, frozenset[str] | None]] = []
+        for site in (*self._environment.paths, *self._environment.site):
+            try:
+                found.append((site, frozenset(os.listdir(site))))
+            except OSError:
+                found.append((site, None))
+        return found
+
     def _module_files(self, top: str) -> Iterator[str]:
         """Yield where the environment has a module, relative to the prefix if possible (directories end in ``/``)."""
-        for site in (*self._environment.paths, *self._environment.site):
+        for site, entries in self._sites:
+            if entries is not None and top not in entries and f"{top}.py" not in entries:
+                continue
             for suffix in ("/__init__.py", ".py", "/"):
                 path = site / f"{top}{suffix}"
                 if path.is_dir() if suffix == "/" else path.is_file():

@@ -1,4 +1,4 @@
-"""Import statements that say everything in themselves: at the margin of a module, in plain words.
+"""Import statements that say everything in themselves: on lines of their own, in plain words.
 
 Most imports are such, and the same ones come again in file after file, so they are read by a pattern and known from
 then on. What the pattern does not take (names that are not ASCII, keywords, anything odd) is left to the parser.
@@ -10,7 +10,8 @@ import keyword
 import re
 from functools import lru_cache
 
-from poncho.analysis.model import Import, Tier
+from poncho.analysis.model import Import
+from poncho.analysis.walk import Context
 
 # What one statement says, without its line: module, names, level, what it binds.
 Said = tuple[str, tuple[str, ...], int, tuple[str, ...]]
@@ -21,21 +22,26 @@ _FROM = re.compile(
     r"(?:[ \t]+(\*|[A-Za-z0-9_, \t]+)|[ \t]*\(([A-Za-z0-9_, \t\n]+)\))[ \t]*"
 )
 _KEYWORDS = frozenset(keyword.kwlist)
+_MARGIN = Context()
 
 
-def outright(statement: str, line: int) -> list[Import] | None:
-    """Return what a statement at the margin imports; None where the parser has to tell."""
+def outright(statement: str, line: int, here: Context = _MARGIN) -> list[Import] | None:
+    """Return what a statement imports that stands under ``here``, without its indentation; None where the parser has to
+    tell."""
     said = _said(statement)
     if said is None:
         return None
+    tier, why, attempt, fallback, main, scope = here
     return [
-        Import(module, names, level, Tier.REQUIRED, line, "", 0, False, False, binds)
+        Import(module, names, level, tier, line, why, attempt, fallback, main, binds, scope)
         for module, names, level, binds in said
     ]
 
 
 @lru_cache(maxsize=1 << 14)
 def _said(statement: str) -> tuple[Said, ...] | None:
+    if "\\" in statement:
+        statement = statement.replace("\\\n", " ")
     if found := _IMPORT.fullmatch(statement):
         pairs = _pairs(found.group(1))
         if pairs is None:
@@ -59,6 +65,9 @@ def _said(statement: str) -> tuple[Said, ...] | None:
 
 def _pairs(text: str) -> list[tuple[str, str]] | None:
     """Return the names of a list and what they are bound to; None unless all is plain."""
+    names = [part.strip() for part in text.split(",")]
+    if all(map(str.isidentifier, names)):
+        return [(name, name) for name in names] if _KEYWORDS.isdisjoint(names) else None
     pairs = []
     for part in text.split(","):
         words = part.split()

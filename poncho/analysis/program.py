@@ -17,19 +17,16 @@ from poncho.analysis import disk
 from poncho.analysis.archives import unpacked
 from poncho.analysis.assemble import assemble, refuse_unresolved, spec_of
 from poncho.analysis.choose import Choice, refuse_unknown
-from poncho.analysis.declared import declared_in
 from poncho.analysis.environment import Environment, find_environment
-from poncho.analysis.functions import as_functions, is_live, live_units, local_to, read_functions
+from poncho.analysis.functions import as_functions, is_live, local_to
 from poncho.analysis.known import answer as known_answer
 from poncho.analysis.known import later_module
-from poncho.analysis.local import Graph, follow
-from poncho.analysis.model import Analysis, Place, Problem, Tier
+from poncho.analysis.model import Analysis, Graph, Place, Problem, Tier
 from poncho.analysis.naming import Namer
+from poncho.analysis.quiet import without_warnings
 from poncho.analysis.reach import Outside
-from poncho.analysis.reading import Reading, read_unit, without_warnings
 from poncho.analysis.remembered import Found, Memory
-from poncho.analysis.shipping import Shipped, ship
-from poncho.analysis.sources import SourceText, Unit, read_sources
+from poncho.analysis.sources import SourceText, Unit
 from poncho.analysis.stdlib import standard_modules
 from poncho.analysis.traps import BACKPORTS
 from poncho.analysis.views import compared, projects_in, run_of, seen_in
@@ -37,6 +34,7 @@ from poncho.errors import AnalysisError
 
 if TYPE_CHECKING:
     from poncho.analysis.online import Online
+    from poncho.analysis.shipping import Shipped
 
 
 def analyze(
@@ -82,10 +80,9 @@ def analyze(
     run = run_of(traces)
     if run is not None and prefix is None and run.prefix.is_dir():
         prefix = run.prefix
-    with _without_collector(), without_warnings(), unpacked(_listed(sources)) as inputs:
+    with _without_collector(), without_warnings(), disk.remembering(), unpacked(_listed(sources)) as inputs:
         given = inputs.sources
         environment = find_environment(prefix, running=any(map(is_live, given))).for_python(python)
-        disk.forget()
         asked = _online(environment, online=online, pin=pin)
         projects = projects_in(given, environment)
         namer = Namer(environment, mapping, asked if online else None, projects)
@@ -104,6 +101,7 @@ def analyze(
             needs = [*graph.needs, *seen.needs(assembly.findings)]
             declared += seen.owners(assembly.findings, Place(str(traces[0]), 1))
             assembly = assemble(needs, declared, tuple(extra), namer, choice)
+        namer.installed.save()
         refuse_unknown(choice, assembly.findings, assembly.unresolved)
         if strict:
             refuse_unresolved(assembly.unresolved, choice)
@@ -195,33 +193,12 @@ def _find(
         memory = Memory.of(texts, environment, options.toplevel, options.functions)
     if memory and (known := memory.recall(outside)) is not None:
         return known
-    units, unread = read_sources(texts, stdin=options.stdin, paths=environment.paths)
-    if not units and not live:
-        listed = "; ".join(str(problem) for problem in unread)
-        raise AnalysisError(
-            f"nothing to analyse: {listed or 'no source was named'}", hint="name a Python file, a directory or '-'"
-        )
-    readings: dict[int, Reading] = {}
-    if options.functions:
-        read_functions(units, options.functions, environment.version, readings)
+    # What reads texts takes longer to load than to see that nothing has changed.
+    from poncho.analysis.search import Search
 
-    def read(unit: Unit) -> Reading:
-        digest = memory.digest(unit.path, unit.text) if memory else ""
-        known = readings.get(id(unit))
-        if known is not None:
-            return known
-        toplevel = options.toplevel and unit.entry
-        scans = memory.scans if memory else None
-        return read_unit(unit, environment.version, toplevel=toplevel, scans=scans, digest=digest)
-
-    walked, own_files = live_units(live, environment.version, is_local, readings, whole=options.ship_local)
-    asked = memory.listening(outside) if memory else outside
-    graph = follow([*units, *walked], read, asked, paths=environment.paths)
-    declared, faults = declared_in(units, environment.python)
-    found = Found(graph, declared, unread, faults, [*units, *walked], list(own_files))
-    if memory:
-        memory.keep(found)
-    return found
+    return Search(
+        environment, outside, is_local, memory, options.toplevel, options.functions, options.ship_local
+    ).found(texts, live, stdin=options.stdin)
 
 
 def _listed(sources: Any) -> list[Any]:
@@ -266,6 +243,8 @@ def _shipped(
     environment: Environment,
 ) -> Shipped | None:
     """Make a wheel of what the program imports of its own: also the sources, where they are modules, not scripts."""
+    from poncho.analysis.shipping import ship
+
     wanted = [unit for unit in units if unit.path and unit.cap <= Tier.CONDITIONAL]
     packaged = [unit.path for unit in wanted if unit.path and (unit.path.parent / "__init__.py").is_file()]
     # Nearest first: a script's directory, then what PYTHONPATH and the running program add.

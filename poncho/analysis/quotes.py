@@ -6,7 +6,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-_TRIPLE = re.compile(r'"""|' + "'''")
 # A comment or a string with all up to the next one: so the matches of a sound text stand without a gap.
 _TOKENS = re.compile(
     r'''(?:\#[^\n]*|"{3}[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"{3}|"[^"\\\n]*(?:\\.[^"\\\n]*)*"'''
@@ -33,6 +32,7 @@ class Quoted:
     def __init__(self, text: str) -> None:
         self.text = text
         self._known = 0  # all strings that begin before are known
+        self._last = self._end = 0  # where the last of them lies; most questions are about a place after it
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._tokens: Iterator[tuple[int, int]] | None = None
@@ -41,6 +41,8 @@ class Quoted:
         """Tell whether a position lies inside such a string."""
         if position >= self._known:
             self._look_up_to(position)
+        if position >= self._last:
+            return position < self._end
         index = bisect_right(self._starts, position) - 1
         return index >= 0 and position < self._ends[index]
 
@@ -57,11 +59,10 @@ class Quoted:
         text = self.text
         while self._known <= position and self._tokens is None:
             # One that begins at the position itself counts, and the next question is about a place not far away.
-            found = _TRIPLE.search(text, self._known, position + _AHEAD)
-            if not found or found.start() > position:
-                self._known = found.start() if found else position + _AHEAD - 2
+            start = _first_triple(text, self._known, position + _AHEAD)
+            if start > position:
+                self._known = start
                 return
-            start = found.start()
             last = self._ends[-1] if self._ends else 0
             before = text[max(text.rfind("\n", 0, start) + 1, last) : start]
             if "#" in before or '"' in before or "'" in before:
@@ -79,7 +80,16 @@ class Quoted:
     def _add(self, start: int, end: int) -> None:
         self._starts.append(start)
         self._ends.append(end)
-        self._known = end
+        self._known = self._end = end
+        self._last = start
+
+
+def _first_triple(text: str, start: int, end: int) -> int:
+    """Return where the first three quotes stand; up to where there are none, if there are none."""
+    first = text.find('"""', start, end)
+    other = text.find("'''", start, first if first >= 0 else end)
+    found = other if other >= 0 else first
+    return found if found >= 0 else end - 2
 
 
 def code_of(before: str) -> str | None:

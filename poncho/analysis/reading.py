@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import ast
 import textwrap
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from poncho.analysis.lazy import without_lazy
 from poncho.analysis.model import GUARDED, IN_BRANCH, IN_FUNCTION, Import, Place, Problem, Scan, Tier
+from poncho.analysis.quiet import without_warnings
 from poncho.analysis.scan import scan_module, scan_skeleton
 from poncho.analysis.scans import Scans
 from poncho.analysis.skeleton import skeleton
 from poncho.analysis.sources import Unit
 
-_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -69,21 +66,6 @@ def read_unit(
     return reading
 
 
-@contextmanager
-def without_warnings() -> Iterator[None]:
-    """Keep what the parser finds odd in other people's code to itself. Inside of another one this costs nothing."""
-    if _quiet.get():
-        yield
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        token = _quiet.set(True)
-        try:
-            yield
-        finally:
-            _quiet.reset(token)
-
-
 def parse(text: str) -> tuple[ast.Module | None, tuple[int, str] | None]:
     """Return the syntax tree of a text, or None with the line and the parser's words.
 
@@ -108,7 +90,7 @@ def _read_reduced(unit: Unit, version: tuple[int, int], scans: Scans | None, dig
     text = unit.text
     scan = scans.known(digest) if scans else None
     if scan is None:
-        reduced = skeleton(text)
+        reduced = skeleton(text, version)
         tree = parse(reduced.rest)[0] if reduced is not None and reduced.rest else None
         if reduced is not None and (tree is not None or not reduced.rest):
             scan = scan_skeleton(reduced, tree, text, version)

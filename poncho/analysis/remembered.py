@@ -18,18 +18,15 @@ from typing import Any
 from poncho.analysis import disk
 from poncho.analysis.declared import Declared
 from poncho.analysis.environment import Environment
-from poncho.analysis.local import Graph
-from poncho.analysis.model import Need, Place, Problem, Tier
+from poncho.analysis.model import Graph, Need, Place, Problem, Tier
 from poncho.analysis.reach import Outside
 from poncho.analysis.scans import Scans, digest_of
+from poncho.analysis.settled import code_of_analysis, is_as_it_was, times_of
 from poncho.analysis.sources import Unit, UnreadableError, read_text
 from poncho.errors import PonchoError
-from poncho.store import BuilderCache
 from poncho.store.answers import Answers, answer_key
+from poncho.store.place import cache_root
 
-# A file's times do not tell a change from one that came this soon after it: some file systems count in steps of two
-# seconds. What is younger is compared by content.
-_SETTLED = 2_000_000_000
 # Fewer files are read again sooner than the cache is looked up and written.
 _FEWEST = 16
 _TIERS = tuple(Tier)
@@ -70,8 +67,9 @@ class Memory:
         if not all(isinstance(one, os.PathLike) or (isinstance(one, str) and _is_path(one)) for one in sources):
             return None
         try:
-            bucket = BuilderCache.default().directory("analysis")
-            parts = [[os.fspath(one) for one in sources], os.getcwd(), options, _code(), sys.version]
+            bucket = cache_root() / "analysis"
+            bucket.mkdir(parents=True, exist_ok=True)
+            parts = [[os.fspath(one) for one in sources], os.getcwd(), options, code_of_analysis(), sys.version]
             places = [environment.prefix, *environment.site, None, *environment.paths]
             key = answer_key(*parts, environment.python, [str(place) for place in places])
         except (PonchoError, OSError, RuntimeError, TypeError):
@@ -117,7 +115,7 @@ class Memory:
             touched = False
             for kind, digest in (("files", _digest_of_file), ("folders", _digest_of_folder)):
                 for row in kept[kind]:
-                    if _is_as_it_was(row):
+                    if is_as_it_was(row[0], row[2:]):
                         continue
                     if digest(row[0]) != row[1]:
                         return None
@@ -146,45 +144,11 @@ class Memory:
         self.cache.put(self.key, {"files": files, "folders": folders, "answers": answers, "found": _found_rows(found)})
 
     def _times(self, path: str) -> list[int]:
-        """Return what changes when a file does; zeros where that tells nothing."""
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):
-            return [0, 0, 0, 0]
-        if max(status.st_mtime_ns, status.st_ctime_ns) > self.started - _SETTLED:
-            return [0, 0, 0, 0]
-        return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-
-
-def _is_as_it_was(row: list[Any]) -> bool:
-    """Tell whether a file or directory has the times that a row says; zeros there are nobody's."""
-    path, _, inode, size, modified, changed = row
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return False
-    return bool(
-        status.st_mtime_ns == modified
-        and status.st_ctime_ns == changed
-        and status.st_ino == inode
-        and status.st_size == size
-    )
+        return times_of(path, self.started)
 
 
 def _is_path(source: str) -> bool:
     return source != "-" and "\n" not in source
-
-
-def _code() -> list[Any]:
-    """Return what changes when this analyser does: sizes and times of its own files."""
-    here = os.path.dirname(__file__)
-    found = []
-    for folder in (here, os.path.join(here, "data")):
-        with os.scandir(folder) as entries:
-            found += sorted(
-                (entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries if entry.is_file()
-            )
-    return found
 
 
 def _ask(outside: Outside, top: str, path: str | None = None) -> bool:

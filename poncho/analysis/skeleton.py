@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from poncho.analysis.enclosed import Enclosed, Lines
 from poncho.analysis.headers import Headers, indent_of, plain
 from poncho.analysis.hints import may_hint
 from poncho.analysis.lazy import has_tables, mentions_lazy
@@ -36,8 +37,11 @@ class Skeleton:
     rest: str = ""
 
 
-def skeleton(text: str) -> Skeleton | None:
-    """Return what of ``text`` says something about imports; None where only parsing all of it will do."""
+def skeleton(text: str, version: tuple[int, int]) -> Skeleton | None:
+    """Return what of ``text`` says something about imports, for programs that run on Python ``version``.
+
+    None where only parsing all of it will do.
+    """
     if mentions_lazy(text):
         return None
     if "import" not in text and "find_spec" not in text and "run_module" not in text and not may_hint(text):
@@ -45,46 +49,50 @@ def skeleton(text: str) -> Skeleton | None:
     if "\f" in text:
         text = text.replace("\f", "")  # it counts for no indentation
     try:
-        return _reduce("\n" + text)
+        return _reduce("\n" + text, version)
     except NotSureError:
         return None
 
 
-def _reduce(text: str) -> Skeleton:
+def _reduce(text: str, version: tuple[int, int]) -> Skeleton:
     quoted = Quoted(text)
     imports = _Imports(quoted)
     kept = dict(imports.statements())
     if imports.dynamic and has_tables(text):
         raise NotSureError
     lines = set(kept)
-    dynamic = imports.dynamic or "find_spec" in text or "run_module" in text
-    for start, statement in stand_ins(quoted, dynamic=dynamic, code=imports.in_code):
+    for start, statement in stand_ins(quoted, dynamic=imports.dynamic, code=imports.in_code):
         if start in lines:
             raise NotSureError
         kept[start] = f"{kept[start]}; {statement.lstrip()}" if start in kept else statement
-    read = _read(text, kept)
-    if not kept:
-        return Skeleton(tuple(read))
     headers = Headers(quoted)
+    read = _read(text, kept, headers, version)
+    handlers = _Handlers(headers)
+    found = tuple([one for start, imports in read.items() for one in imports if not handlers.hold(start)])
+    return Skeleton(found, _emit(text, kept, headers, handlers) if kept else "")
+
+
+def _read(text: str, kept: dict[int, str], headers: Headers, version: tuple[int, int]) -> dict[int, list[Import]]:
+    """Take the statements out of ``kept`` that need no parser and return what they import; mark the headers that the
+    parser needs for the others."""
+    read: dict[int, list[Import]] = {}
+    lines = Lines(text)
+    enclosed = Enclosed(headers, lines, version)
     for start, statement in kept.items():
-        if statement[0] in " \t":
-            headers.enclose(start, indent_of(statement))
-    return Skeleton(tuple(read), _emit(text, kept, headers))
-
-
-def _read(text: str, kept: dict[int, str]) -> list[Import]:
-    """Take the statements out of ``kept`` that need no parser; return what they import."""
-    read: list[Import] = []
-    line, position = 0, 0
-    for start, statement in list(kept.items()):
-        if statement[0] in " \t":
-            continue
-        line += text.count("\n", position, start)
-        position = start
-        imports = outright(statement, line)
+        if statement[0] not in " \t":
+            imports = outright(statement, lines.at(start))
+        else:
+            bare = statement.lstrip(" \t")
+            margin = statement[: len(statement) - len(bare)]
+            index = enclosed.block(start, margin)
+            here = enclosed.context(index) if "\t" not in margin else None
+            imports = None if here is None else outright(bare, lines.at(start), here)
+            if imports is None:
+                headers.need(index)
         if imports is not None:
-            read += imports
-            del kept[start]
+            read[start] = imports
+    for start in read:
+        del kept[start]
     return read
 
 
@@ -158,23 +166,29 @@ def _statement(text: str, start: int) -> tuple[str, int]:
     return statement, end
 
 
-def _emit(text: str, kept: dict[int, str], headers: Headers) -> str:
+class _Handlers:
+    """The bodies of the handlers that the parser gets, which are kept whole."""
+
+    def __init__(self, headers: Headers) -> None:
+        self._bodies: list[tuple[int, int]] = []
+        for body in sorted(header.body for header in headers.needed.values() if header.body):
+            if not self._bodies or body[0] >= self._bodies[-1][1]:
+                self._bodies.append(body)
+        self._firsts = [first for first, _ in self._bodies]
+
+    def hold(self, position: int) -> bool:
+        """Tell whether a position lies inside of one."""
+        index = bisect_right(self._firsts, position) - 1
+        return index >= 0 and self._bodies[index][0] < position < self._bodies[index][1]
+
+
+def _emit(text: str, kept: dict[int, str], headers: Headers, handlers: _Handlers) -> str:
     """Return the statements and headers as a text, with the bodies of handlers whole and ``pass`` in empty blocks."""
-    bodies: list[tuple[int, int]] = []
-    for body in sorted(header.body for header in headers.needed.values() if header.body):
-        if not bodies or body[0] >= bodies[-1][1]:
-            bodies.append(body)
-    firsts = [first for first, _ in bodies]
-
-    def in_handler(position: int) -> bool:
-        index = bisect_right(firsts, position) - 1
-        return index >= 0 and bodies[index][0] < position < bodies[index][1]
-
-    pieces = [(start, statement, -1) for start, statement in kept.items() if not in_handler(start)]
+    pieces = [(start, statement, -1) for start, statement in kept.items() if not handlers.hold(start)]
     for start, header in headers.needed.items():
-        if header.body and not in_handler(start):
+        if header.body and not handlers.hold(start):
             pieces.append((start, text[start : header.body[1]], -1))
-        elif not header.body and not in_handler(start):
+        elif not header.body and not handlers.hold(start):
             pieces.append((start, plain(header), header.indent))
     pieces.sort()
     lines: list[str] = []

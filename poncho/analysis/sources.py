@@ -49,7 +49,8 @@ class Unit:
     that are asked only after the environment; ``cap`` is the surest tier that its imports can have; ``fragment``
     marks text that may be cut out of a file. ``inside`` marks a package's module that was not named itself, ``inner``
     one of them that importing or running the package does not run by itself; ``named`` tells a source that was asked
-    for itself from the files of a directory and the modules that are followed.
+    for itself from the files of a directory and the modules that are followed. ``kept`` is False where the text was read
+    and let go (see ``text_of``).
     """
 
     label: str
@@ -63,6 +64,7 @@ class Unit:
     inside: bool = False
     inner: bool = False
     named: bool = True
+    kept: bool = True
 
     @property
     def is_notebook(self) -> bool:
@@ -71,26 +73,27 @@ class Unit:
 
 
 def read_sources(
-    sources: Sequence[str | os.PathLike[str] | SourceText], *, stdin: str | None, paths: tuple[Path, ...]
-) -> tuple[list[Unit], list[Problem]]:
-    """Return the units that ``sources`` stand for, and the files that could not be read.
+    sources: Sequence[str | os.PathLike[str] | SourceText],
+    problems: list[Problem],
+    *,
+    stdin: str | None,
+    paths: tuple[Path, ...],
+) -> Iterator[Unit]:
+    """Yield the units that ``sources`` stand for; files that could not be read go to ``problems``.
 
-    ``paths`` are the PYTHONPATH's directories. Raises AnalysisError for a named source that is not there or cannot be
-    read.
+    One by one: a text that was read a moment ago is looked through faster than one of thousands in memory.
+    ``paths`` are the PYTHONPATH's directories. Raises AnalysisError for a named source that is not there or cannot be read.
     """
-    units: list[Unit] = []
-    problems: list[Problem] = []
     here = Path.cwd()
     for source in sources:
         if isinstance(source, SourceText) or (isinstance(source, str) and "\n" in source):
             text = source if isinstance(source, SourceText) else SourceText(source)
-            units.append(Unit(text.name, clean(text.text), None, (here, *paths), fragment=True))
+            yield Unit(text.name, clean(text.text), None, (here, *paths), fragment=True)
         elif source == "-":
             text_in = stdin if stdin is not None else _standard_input()
-            units.append(Unit("<stdin>", clean(text_in), None, (here, *paths), fragment=True))
+            yield Unit("<stdin>", clean(text_in), None, (here, *paths), fragment=True)
         else:
-            units.extend(_from_path(Path(source), paths, problems))
-    return units, problems
+            yield from _from_path(Path(source), paths, problems)
 
 
 def _standard_input() -> str:
@@ -163,18 +166,16 @@ def unit_of_file(
 ) -> Unit:
     """Return the unit of one file. Raises UnreadableError."""
     text = read_text(path)
-    absolute = os.path.abspath(path)
-    folder, name = os.path.split(absolute)
-    roots, near = _roots(folder, None if top is None else str(top), paths)
-    plugged = top is not None and _is_plugged_in(str(roots[0]), str(top))
-    inside = plugged or (bool(near) and (top is not None or not entry))
-    first = not plugged and os.path.splitext(name)[0] in _FIRST and os.path.dirname(folder) == str(roots[0])
+    folder, name = os.path.split(path)
+    here = _folder(folder, None if top is None else str(top), paths)
+    inside = here.plugged or (bool(here.near) and (top is not None or not entry))
+    first = here.outermost and os.path.splitext(name)[0] in _FIRST
     return Unit(
         label=str(path),
         text=text,
-        path=Path(absolute),
-        roots=roots,
-        near=near,
+        path=here.path / name,
+        roots=here.roots,
+        near=here.near,
         cap=cap,
         entry=entry,
         inside=inside,
@@ -183,7 +184,25 @@ def unit_of_file(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """What the files of a directory have in common; ``outermost``: it is a package that is in no other."""
+
+    path: Path
+    roots: tuple[Path, ...]
+    near: tuple[Path, ...]
+    plugged: bool
+    outermost: bool
+
+
 @disk.once
+def _folder(folder: str, top: str | None, paths: tuple[Path, ...]) -> _Folder:
+    absolute = os.path.abspath(folder)
+    roots, near = _roots(absolute, top, paths)
+    plugged = top is not None and _is_plugged_in(str(roots[0]), top)
+    return _Folder(Path(absolute), roots, near, plugged, not plugged and os.path.dirname(absolute) == str(roots[0]))
+
+
 def _roots(folder: str, top: str | None, paths: tuple[Path, ...]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Return the roots and the near directories of the files in a directory; the package's root is the first."""
     package_root = Path(folder)
@@ -196,6 +215,16 @@ def _roots(folder: str, top: str | None, paths: tuple[Path, ...]) -> tuple[tuple
             roots += [base, base / "src"]
     near = (Path(folder),) if str(package_root) != folder else ()
     return tuple(dict.fromkeys((*roots, *paths))), near
+
+
+def text_of(unit: Unit) -> str:
+    """Return a unit's text, read again if it was let go; empty where the file is no more."""
+    if unit.kept or unit.path is None:
+        return unit.text
+    try:
+        return read_text(unit.path)
+    except UnreadableError:
+        return ""
 
 
 @disk.once

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from poncho.analysis.hints import BACKENDS, ENGINES, is_plotting, may_hint
+from poncho.analysis.hints import BACKENDS, ENGINES, has_endings, is_plotting, may_hint
 from poncho.analysis.quotes import STRING, NotSureError, Quoted, code_of
 from poncho.analysis.rare import places
 from poncho.analysis.traps import CALLS, SCHEMES
@@ -33,8 +33,8 @@ _UNFINISHED = ("(", "[", "{", ",", "\\", "=", "+", " or", " and")
 def stand_ins(quoted: Quoted, *, dynamic: bool, code: bool) -> Iterator[tuple[int, str]]:
     """Yield ``(start of its line, statement)`` for each expression that counts.
 
-    They are literal calls of import_module and its like (``dynamic`` tells that the text has their names), literal
-    code for exec (``code``: that a string may hold an import), and what hints. Raises NotSureError where the statement
+    They are literal calls of import_module and its like (``dynamic``: the text has one of their names with "import" in it),
+    literal code for exec (``code``: a string may hold an import), and what hints. Raises NotSureError where the statement
     that an expression belongs to cannot be told.
     """
     text = quoted.text
@@ -69,11 +69,12 @@ def stand_ins(quoted: Quoted, *, dynamic: bool, code: bool) -> Iterator[tuple[in
 
 def _asked(text: str, dynamic: bool, code: bool) -> Iterator[re.Pattern[str]]:
     """Yield the patterns that can match in a text."""
-    if dynamic:
+    endings = has_endings(text)
+    if dynamic or (endings and ("find_spec" in text or "run_module" in text)):
         yield _DYNAMIC
     if code and ("exec(" in text or "eval(" in text):
         yield _CODE
-    if may_hint(text):
+    if may_hint(text, endings=endings):
         if "://" in text:
             yield _ADDRESS
         yield _METHOD

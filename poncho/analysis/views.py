@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+_DECLARING = frozenset({"pyproject.toml", "setup.cfg", "setup.py", "pkg-info", "egg-info", "requirements"})
+
 if TYPE_CHECKING:
     from poncho.analysis.assemble import Assembly
     from poncho.analysis.choose import Choice
@@ -25,13 +27,24 @@ if TYPE_CHECKING:
 def projects_in(given: Sequence[Any], environment: Environment) -> list[Project]:
     """Return the projects among the sources: directories that declare what they need."""
     paths = [Path(one) for one in given if isinstance(one, os.PathLike) or (isinstance(one, str) and "\n" not in one)]
-    directories = [path for path in paths if _is_directory(path)]
+    directories = [path for path in paths if _is_directory(path) and _may_declare(path)]
     if not directories:
         return []
     from poncho.analysis.project import read_project
 
     projects = (read_project(path, environment.python) for path in directories)
     return [project for project in projects if project is not None]
+
+
+def _may_declare(directory: Path) -> bool:
+    """Tell, quickly, whether a directory has any file or directory in which a project can say what it needs."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return True
+    return any(
+        name.endswith((".txt", ".in", ".dist-info", ".egg-info")) or name.lower() in _DECLARING for name in names
+    )
 
 
 def compared(

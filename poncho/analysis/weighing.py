@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from poncho.analysis.calls import Definitions
 from poncho.analysis.model import ASIDE, GUARDED, IN_BRANCH, IN_FUNCTION, Need, Tier
 from poncho.analysis.reading import Reading, parse
-from poncho.analysis.sources import Unit
+from poncho.analysis.sources import Unit, text_of
 
 # How the console scripts end that pip, uv and conda write for an installed package.
 _LAUNCHER = re.compile(r"^[ \t]+sys\.argv\[0\] = .*\n(?:.*\n){0,4}[ \t]+sys\.exit\(\w[\w.]*\(\)\)\s*\Z", re.MULTILINE)
@@ -83,7 +83,11 @@ def is_own(entries: Sequence[Node]) -> bool:
     A directory may be a published package, and so may be what the console script of an installation starts: of functions
     in such packages most are features that its metadata does not require.
     """
-    written = [not _LAUNCHER.search(node.unit.text) for node in entries if not node.unit.inside]
+    written = [
+        "sys.argv[0] = " not in node.unit.text or not _LAUNCHER.search(node.unit.text)
+        for node in entries
+        if not node.unit.inside
+    ]
     return len(written) == len(entries) and any(written)
 
 
@@ -111,7 +115,7 @@ def running(nodes: Mapping[str, Node], entries: Sequence[str]) -> set[tuple[str,
         seen.add(taken)
         node = nodes[key]
         if key not in trees:
-            trees[key] = Definitions(parse(node.unit.text)[0])
+            trees[key] = Definitions(parse(text_of(node.unit))[0])
         used = trees[key].used_by(name)
         found |= {(key, line) for line in used.lines}
         first, _, last = name.partition(".")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -111,7 +110,9 @@ def kind_of(value: Any) -> str:
 
 def _nearest(key: str, known: Sequence[str]) -> str:
     other = _OTHER_WORDS.get(key.lower())
-    close = [other] if other in known else difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
+    from difflib import get_close_matches  # only for who mistyped something
+
+    close = [other] if other in known else get_close_matches(key.lower(), known, n=1, cutoff=0.6)
     if other == "conda" and close == [other]:
         return f"""write "conda": {{"{key.lower()}": […]}}"""
     return f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"

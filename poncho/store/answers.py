@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -48,6 +47,8 @@ def write_answer(path: Path, answer: Mapping[str, Any] | Sequence[Any]) -> None:
 
     Not synced to the disk: after a crash of the machine the digest tells a torn file from a whole one.
     """
+    import secrets  # reading needs no random numbers
+
     text = json.dumps(answer, sort_keys=True).encode()
     private = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:

@@ -15,12 +15,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from poncho._cleanup import deferred, register
 from poncho.errors import BuildError, StoreError
 from poncho.store.atomic import discard, disk_full
 from poncho.store.flock import Flock
+from poncho.store.place import cache_root
 
 # How long a directory of temporary work that nobody holds stays, where the kernel's locks do not say who is gone.
 _FORGOTTEN = 7 * 86400.0
@@ -39,18 +38,7 @@ class BuilderCache:
 
         Raises StoreError for a user who has no home.
         """
-        named = os.environ.get("PONCHO_CACHE_DIR") or os.environ.get("PONCHO_CACHE")
-        if named:
-            return cls(Path(named).absolute())
-        try:
-            found = Path(platformdirs.user_cache_dir("poncho"))
-        except RuntimeError:
-            found = Path("~")
-        if not found.is_absolute():  # "~" as it is: what some versions return
-            raise StoreError(
-                "there is no home directory to keep a cache in", hint="set PONCHO_CACHE_DIR to a directory, or HOME"
-            )
-        return cls(found)
+        return cls(cache_root())
 
     def directory(self, kind: str) -> Path:
         """Return (and make) the directory for one kind of thing: ``conda``, ``base``, ``git``, ``http``, ….

@@ -96,6 +96,50 @@ def test_what_is_installed_later_is_seen(tree: Path, env_prefix: Path) -> None:
     assert next(one for one in _run(tree, env_prefix).findings if one.name == "numpy").version == "9.9"
 
 
+def _install(site: Path, name: str, *modules: str) -> Path:
+    metadata = site / f"{name}-1.0.dist-info"
+    metadata.mkdir(parents=True, exist_ok=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "RECORD").write_text("".join(f"{module}.py,,\n" for module in modules))
+    return metadata
+
+
+def test_what_distributions_provide_is_remembered_until_it_changes(tree: Path, env_prefix: Path) -> None:
+    site = next((env_prefix / "lib").glob("python*/site-packages"))
+    for number in range(30):
+        _install(site, f"part{number}", f"module{number}")
+    time.sleep(2.1)
+    (tree / "app.py").write_text("import module7\nimport late\n")
+    first = _run(tree, env_prefix)
+    assert len(_answers()) == 3
+    kept = {path: path.read_bytes() for path in _answers()}
+    assert "part7" in _names(first)
+    assert _run(tree, env_prefix).to_json() == first.to_json()
+    assert {path: path.read_bytes() for path in _answers()} == kept
+    _install(site, "part7", "other")
+    _install(site, "belated", "late")
+    assert {"belated"} == {name for name in _names(_run(tree, env_prefix)) if name.startswith(("part", "belated"))}
+    shutil.rmtree(site / "belated-1.0.dist-info")
+    _install(site, "part7", "late")
+    assert "part7" in _names(_run(tree, env_prefix))
+
+
+def test_a_remembered_distribution_of_another_form_is_none(tree: Path, env_prefix: Path) -> None:
+    from poncho.store.answers import read_answer, write_answer
+
+    site = next((env_prefix / "lib").glob("python*/site-packages"))
+    for number in range(30):
+        _install(site, f"part{number}", f"module{number}")
+    time.sleep(2.1)
+    (tree / "app.py").write_text("import module7\n")
+    first = _run(tree, env_prefix)
+    inventory = next(path for path in _answers() if "part7-1.0.dist-info" in path.read_text())
+    kept = read_answer(inventory)
+    for row in (1, [], [{}], [{"": 1}, "x", "y"], [{"": [0, 0, 0]}, "x", "y"], [{}, 1, 2], None):
+        write_answer(inventory, dict.fromkeys(kept, row))
+        assert _run(tree, env_prefix).to_json() == first.to_json()
+
+
 def test_options_and_other_directories_have_their_own_answers(
     tree: Path, env_prefix: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from poncho.analysis.outright import outright
 from poncho.analysis.reading import parse, read_unit
 from poncho.analysis.scan import scan_module, scan_skeleton
 from poncho.analysis.skeleton import skeleton
-from poncho.analysis.sources import Unit, UnreadableError, decode, read_text
+from poncho.analysis.sources import Unit, UnreadableError, decode, read_text, text_of
 
 FULL = bool(os.environ.get("PONCHO_TEST_FULL"))
 VERSION = sys.version_info[:2]
@@ -39,7 +39,7 @@ def _whole(text: str) -> Scan | None:
 
 
 def _reduced(text: str) -> Scan | None:
-    reduced = skeleton(text)
+    reduced = skeleton(text, VERSION)
     if reduced is None:
         return None
     with warnings.catch_warnings():
@@ -139,6 +139,9 @@ def test_real_files_say_the_same_reduced_and_whole() -> None:
         "import a as a, b.c as c, d . e\nimport é\nfrom a.b import (c, d as e,)\nfrom .. a import b",
         "from a import *\nfrom . import (\n  a,\n  b as c\n)\nfrom .a.b import c as d",
         "import a; import b\nimport c as d",
+        "from a import b, \\\n    c\nimport d, \\\n  e\ndef f():\n    from .g \\\n      import h",
+        "class A:\n    def f(self):\n        import a\n    x = 1\n    def g(self):\n        import b\ndef h():\n    import c",
+        "def f():\n    '''it's\n  odd'''\n    import a\n\ndef g():\n    x = [\n  1]\n    import b",
     ],
 )  # fmt: skip
 def test_every_form_says_the_same_reduced_and_whole(text: str) -> None:
@@ -160,7 +163,7 @@ def test_every_form_says_the_same_reduced_and_whole(text: str) -> None:
         ("import é", False),
         ("from a import b; c()", False),
         ("from a import b if c else d", False),
-        ("from a \\\n  import b", False),
+        ("from a \\\n  import b", True),
         ("import while", False),
         ("import 1a", False),
         ("import a,", False),
@@ -182,11 +185,75 @@ def test_plain_statements_say_the_same_without_the_parser(statement: str, plain:
 
 
 def test_a_skeleton_is_small_and_keeps_the_lines() -> None:
-    text = "import a\n" + "x = [1, 2, 3]\n" * 500 + "def f():\n    y = 1\n    import b\n" + "z = f(1)\n" * 500
-    reduced = skeleton(text)
+    text = "import a\n" + "x = [1, 2, 3]\n" * 500 + "def f():\n    y = 1\n    import b; g()\n" + "z = f(1)\n" * 500
+    reduced = skeleton(text, VERSION)
     assert reduced is not None
     assert [(one.module, one.line) for one in reduced.read] == [("a", 1)]
-    assert reduced.rest == "\n" * 501 + "def f():\n\n    import b"
+    assert reduced.rest == "\n" * 501 + "def f():\n\n    import b; g()"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(\n    a: int = 1,\n) -> None:\n    x = 1\n    import a\n\n    async def g():\n        from b import c as d",
+        "class A(B):\n    import a\n\n    def m(self):\n        import b\n\n    def n(self):\n        import c",
+        "if x:\n    import a\nelif y:\n    import b\nelse:\n    import c",
+        "if TYPE_CHECKING:\n    import a\nelse:\n    import b\nif __name__ == '__main__':\n    import c",
+        "if sys.version_info >= (3, 99):\n    import a\nelif sys.platform == 'win32':\n    import b\nelse:\n    import c",
+        "def f():\n    if (x and\n            y):  # why\n        import a",
+        "def f():\n    for a in b:\n        import c\n    else:\n        import d",
+        "while x:\n    with y as z, suppress(ImportError):\n        import a",
+        "async def f():\n    async with x:\n        import b",
+        "try:\n    import a\nexcept ImportError:\n    a = None\n",
+        "\n\ntry:\n    import a\nexcept (ImportError, OSError) as e:  # none\n    # so\n    a = b = False\n    import c\nelse:\n"
+        "    import d\nfinally:\n    import e",
+        "try:\n    import a\nexcept ValueError:\n    import b\nexcept:\n    import c",
+        "def f():\n    try:\n        import a\n    except ImportError:\n        import b\n    try:\n        pass\n"
+        "    except KeyError:\n        import c",
+        "try:\n    import a\n    try:\n        import b\n    except ImportError:\n        b = 1\n"
+        "except ImportError:\n    import c",
+        "class A:\n    def f(self):\n        class B:\n            def g(self):\n                import a",
+    ],
+)  # fmt: skip
+def test_headers_alone_say_what_the_parser_would(text: str) -> None:
+    reduced, whole = skeleton(text, VERSION), _whole(text)
+    assert reduced is not None
+    assert whole is not None
+    assert not reduced.rest
+    assert _said(Scan(reduced.read)) == _said(whole)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f():\n    import a\n      import b",
+        "def f():\n        import a\n    import b",
+        "class A:\n    def f(self):\n        import a\n  def g(self):\n    import b",
+        "def f():\n        import a\n\timport b",
+        "if x:\n    if y:\n\timport a",
+        "if x <> y:\n    import a",
+        "def lambda():\n    import a",
+        "try:\n    import a\nexcept ImportError, e:\n    a = None",
+        "try:\n    import a\nexcept ImportError:\n    print 'no a'",
+        "try:\n    import a\nexcept ImportError:\n    None = 1",
+        "try:\n    import a\nexcept ImportError:\n    class = 1",
+        "try:\n    import a\nexcept ImportError:\n    a = None\n  b = None",
+        "try:\n    import a\nexcept ImportError:\n    # nothing\nimport b",
+        "".join(" " * depth + "if x:\n" for depth in range(120)) + " " * 120 + "import a",
+    ],
+)
+def test_what_no_parser_takes_is_not_read_from_its_headers(text: str) -> None:
+    assert _whole(text) is None
+    reduced = skeleton(text, VERSION)
+    assert reduced is None or parse(reduced.rest)[0] is None
+
+
+def test_a_handler_that_the_parser_gets_is_read_once() -> None:
+    text = "try:\n    import_module('a')\nexcept ImportError:\n    import b\n"
+    whole, reduced = _whole(text), _reduced(text)
+    assert whole is not None
+    assert reduced is not None
+    assert _said(reduced) == _said(whole)
 
 
 def test_what_is_passed_over_is_not_checked_in_the_files_of_a_directory(tmp_path: Path) -> None:
@@ -224,6 +291,16 @@ def test_what_no_statement_imports_is_seen(text: str, modules: set[str], named: 
     unit = Unit("app.py", text, None, (), named=named)
     reading = read_unit(unit, VERSION)
     assert {one.module for one, _ in reading.imports} == modules
+
+
+def test_a_text_that_was_let_go_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("import a\r\n")
+    unit = Unit("a.py", "", file, (), kept=False)
+    assert text_of(unit) == "import a\n"
+    file.unlink()
+    assert text_of(unit) == ""
+    assert text_of(Unit("<text>", "import b", None, ())) == "import b"
 
 
 def test_hints_are_hints() -> None:
