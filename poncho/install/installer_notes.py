@@ -6,10 +6,8 @@ import csv
 import io
 from pathlib import Path
 
+from poncho._installer_notes import NOTES
 from poncho.errors import BuildError
-
-# uv writes down when the file that it installed from was last changed, to know a cache entry that is out of date.
-NOTES = frozenset({"uv_cache.json", "uv_build.json"})
 
 
 def forget_notes(prefix: Path) -> None:

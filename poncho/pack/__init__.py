@@ -7,11 +7,12 @@ import gc
 import hashlib
 import os
 import zlib
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
@@ -20,6 +21,7 @@ from poncho.pack import activation, layout, manifest, recordfile, relocation, sc
 from poncho.pack.buffers import Buffers
 from poncho.pack.caches import open_caches
 from poncho.pack.compress import compressor, parts_compressor
+from poncho.pack.copier import Copier
 from poncho.pack.image import ImageSink
 from poncho.pack.layout import Format
 from poncho.pack.model import Entry, Findings, Member, Origin, Overlay, PackedPackage, PackOptions, Trimmed
@@ -125,6 +127,7 @@ def _pack(
             Transformer([os.fsencode(prefix) for prefix in plan.prefixes], plan.pythons),
             buffers=buffers,
             known=caches.known if caches else None,
+            copier=Copier(caches.blocks.root, stream) if caches and stream is not None else None,
             epoch=epoch,
             threads=options.workers(),
             total=sum(entry.size for entry in plan.entries),
@@ -188,21 +191,22 @@ def _write(
     writer.write(squashfs.header_member(epoch) if form == "squashfs" else first)
     ours = {entry.path for entry in added}
     own = [entry for entry in plan.entries if entry.path not in ours]
-    in_boot = sum(1 for entry in own if entry.group[0] == 0)
+    in_boot = next((at for at, entry in enumerate(own) if entry.group[0] != 0), len(own))
     writer.add(own[:in_boot])
-    boot_chunks = len(writer.chunks)
+    boot_chunks = writer.outlet.count
     rest = own[in_boot:]
     if form == "squashfs":
         # The scripts are all read when the image is mounted first: together they are few blocks.
         rest.sort(key=lambda entry: not entry.path.startswith("bin/"))
     writer.add(rest)
+    writer.settle()
     writer.add(_true_records(plan, writer))
-    meta_chunk = len(writer.chunks)
-    record, templates = relocation.records(writer.members)
+    meta_chunk = writer.outlet.count
+    record, templates = relocation.records(writer.members.looked)
     if record:
         added = [*added, made_entry("poncho/relocation", record)]
         added += [made_entry(path, member.text or b"", mode=member.mode) for path, member in templates]
-    members = [*(member.path for member in writer.members), *(entry.path for entry in added)]
+    members = [*writer.members.paths(), *(entry.path for entry in added)]
     added = [*added, made_entry(OWNERS, ownership(members, plan.owners, ours))]
     writer.add(sorted(added, key=lambda entry: entry.path))
     value: dict[str, Any] = manifest.manifest(
@@ -215,19 +219,22 @@ def _write(
     )
     text = manifest.encode(value)
     writer.add([made_entry(manifest.MANIFEST, text)])
-    listed = manifest.contents(writer.members)
+    listed = manifest.contents(writer.members.lines())
     writer.add([made_entry(manifest.CONTENTS, listed)])
+    totals = writer.members.totals()
+    digest = manifest.digest(listed, text)
+    writer.flush()
     facts = layout.Facts(
         platform=value["platform"],
         glibc=manifest.version(writer.findings.glibc),
-        files=sum(bool(member.sha256) for member in writer.members),
-        bytes=sum(member.size for member in writer.members),
+        files=totals["files"],
+        bytes=totals["bytes"],
         boot=_boot_bytes(writer, form, boot_chunks),
         cpu=value["requires"]["cpu"] or "",
     )
-    digest = manifest.digest(listed, text)
     end = compressor(form, options.level)(layout.END_OF_ARCHIVE)
     writer.write(end)
+    writer.flush()
     if layout.family(form) in ("tar.gz", "tar.zst"):
         frame = layout.header(form, digest, facts) + end
         _write_index(writer, form, frame, facts, boot_chunks, meta_chunk)
@@ -239,13 +246,13 @@ def _write_index(
     writer: Writer, form: layout.Format, frame: bytes, facts: layout.Facts, boot_chunks: int, meta_chunk: int
 ) -> None:
     extra = layout.extra_member(form)
-    parts = layout.encode_table(writer.chunks)
+    parts = layout.encode_table(writer.outlet.chunks)
     footer = layout.Footer(
-        table_offset=writer.position,
-        tar_bytes=sum(chunk.size for chunk in writer.chunks),
+        table_offset=writer.outlet.position,
+        tar_bytes=sum(chunk.size for chunk in writer.outlet.chunks),
         files=facts.files,
         table_parts=len(parts),
-        chunks=len(writer.chunks),
+        chunks=len(writer.outlet.chunks),
         boot_chunks=boot_chunks,
         meta_chunk=meta_chunk,
         table_crc=zlib.crc32(b"".join(parts)),
@@ -261,25 +268,24 @@ def _boot_bytes(writer: Writer, form: layout.Format, boot_chunks: int) -> int:
     if layout.family(form) != "tar.gz" or not boot_chunks:
         return 0
     head = len(layout.header(form, "0" * 64, layout.Facts("", "", 0, 0, 0)))
-    return head + sum(chunk.packed for chunk in writer.chunks[:boot_chunks])
+    return head + sum(chunk.packed for chunk in writer.outlet.chunks[:boot_chunks])
 
 
 def _true_records(plan: Plan, writer: Writer) -> list[Entry]:
-    changed: dict[str, tuple[str, int]] = {
-        member.path: (member.sha256, member.size) for member in writer.members if _has_other_bytes(member)
-    }
+    changed = writer.members.changed()
     dropped = plan.dropped | writer.findings.dropped
-    compiled = recordfile.compiled_files(writer.members)
+    compiled = recordfile.compiled_files(writer.members.paths())
     made: dict[str, Entry] = {}
     for entry in plan.records:
         if entry.rule == "record":
             found = entry.data if entry.data is not None else read_whole(entry)
             content = recordfile.update(found, entry.path, changed, dropped, compiled)
             made[entry.path] = Entry(entry.path, None, len(content), entry.mode, data=content, group=entry.group)
-    members = {member.path: member for member in writer.members}
+    written = {}
     for path, entry in made.items():
         content = entry.data or b""
-        members[path] = Member(path, entry.mode, len(content), hashlib.sha256(content).hexdigest())
+        written[path] = Member(path, entry.mode, len(content), hashlib.sha256(content).hexdigest())
+    members = ChainMap(written, cast("dict[str, Member]", writer.members.by_path()))
     for entry in plan.records:
         if entry.rule == "conda-meta":
             content = recordfile.update_conda(scrub.conda_record(read_whole(entry)), members, compiled)
@@ -288,10 +294,6 @@ def _true_records(plan: Plan, writer: Writer) -> list[Entry]:
                 entry.path, entry.source, len(content), entry.mode, data=content, group=entry.group
             )
     return [made[entry.path] for entry in plan.records]
-
-
-def _has_other_bytes(member: Member) -> bool:
-    return member.changed and bool(member.sha256)
 
 
 def _activation_scripts(plan: Plan) -> list[str]:

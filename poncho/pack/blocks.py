@@ -12,25 +12,21 @@ import contextlib
 import hashlib
 import os
 import secrets
-import struct
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from poncho.pack.buffers import Buffers, Lease
 from poncho.pack.compress import Bytes, crc32
+from poncho.pack.copying import HEAD, HEAD_SIZE, MAGIC, check, path_of, touch
 from poncho.pack.layout import CHUNK_LIMIT
 from poncho.store import BuilderCache
 
+__all__ = ["BUCKET", "Block", "Blocks", "check"]
+
 BUCKET = "blocks"
-_HEAD = struct.Struct("<8sIII")
-_MAGIC = b"PONCHOB1"
-_HEAD_SIZE = _HEAD.size + 4
 # What did not become smaller is a little larger than it was.
 _ROOM = CHUNK_LIMIT + (1 << 16)
-# A block's time of change says when it was last of use, to about this many seconds.
-_OFTEN = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +43,7 @@ class Blocks:
     """The blocks of one codec. Any number of builders may read and publish at the same time, without a lock."""
 
     def __init__(self, root: Path, codec: str, buffers: Buffers) -> None:
+        self.root = root
         self._root = os.fspath(root)
         self._salt = f"poncho-block 1\n{codec}\n".encode()
         self._buffers = buffers
@@ -63,6 +60,10 @@ class Blocks:
         """
         return hashlib.sha256(b"%b%d %d\n%b" % (self._salt, begin, end, b"".join(lines))).hexdigest()
 
+    def has(self, key: str) -> bool:
+        """Tell whether there is such a block, sound or not."""
+        return os.access(self._path(key), os.R_OK)
+
     def get(self, key: str) -> Block | None:
         """Return the block, or None when there is no whole and sound one."""
         try:
@@ -71,26 +72,24 @@ class Blocks:
             return None
         try:
             info = os.fstat(stream)
-            if not _HEAD_SIZE < info.st_size <= _ROOM:
+            if not HEAD_SIZE < info.st_size <= _ROOM:
                 return None
             lease = self._buffers.take(info.st_size + 1)
             found = os.readv(stream, [lease.view])
-            if time.time() - info.st_mtime > _OFTEN:
-                with contextlib.suppress(OSError):
-                    os.utime(stream)
+            touch(stream, info)
         except OSError:
             return None
         finally:
             os.close(stream)
         facts = check(lease.view[:found])
-        return None if facts is None else Block(lease.view[_HEAD_SIZE:found], *facts, lease)
+        return None if facts is None else Block(lease.view[HEAD_SIZE:found], *facts, lease)
 
     def put(self, key: str, parts: Sequence[Bytes], size: int, crc: int) -> None:
         """Publish a block; ``crc`` is that of ``parts`` together. A cache that cannot be written is no error.
 
         Not synced to the disk: after a crash of the machine the checksum tells a torn block from a whole one.
         """
-        head = _HEAD.pack(_MAGIC, sum(map(len, parts)), size, crc)
+        head = HEAD.pack(MAGIC, sum(map(len, parts)), size, crc)
         target = self._path(key)
         private = f"{target}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
         try:
@@ -103,7 +102,7 @@ class Blocks:
                 written = os.writev(stream, [head, crc32(head).to_bytes(4, "little"), *parts])
             finally:
                 os.close(stream)
-            if written == _HEAD_SIZE + sum(map(len, parts)):
+            if written == HEAD_SIZE + sum(map(len, parts)):
                 os.rename(private, target)
             else:
                 os.unlink(private)
@@ -112,13 +111,4 @@ class Blocks:
                 os.unlink(private)
 
     def _path(self, key: str) -> str:
-        return f"{self._root}/{key[:2]}/{key}"
-
-
-def check(data: Bytes) -> tuple[int, int] | None:
-    """Return (size of the tar, CRC-32 of the compressed bytes) of a block's file, None when it is damaged."""
-    if len(data) <= _HEAD_SIZE or crc32(data[: _HEAD.size]) != int.from_bytes(data[_HEAD.size : _HEAD_SIZE], "little"):
-        return None
-    magic, packed, size, crc = _HEAD.unpack_from(data)
-    sound = magic == _MAGIC and packed == len(data) - _HEAD_SIZE and crc32(data[_HEAD_SIZE:]) == crc
-    return (size, crc) if sound else None
+        return path_of(self._root, key)

@@ -51,7 +51,7 @@ class Boot:
 
 def find_python(files: Collection[str]) -> str | None:
     """Return the path of the environment's Python relative to the prefix: the newest ``bin/python3.N``."""
-    found = [(int(match[1]), path) for path in files if (match := _NAME.match(path))]
+    found = [(int(match[1]), path) for path in files if path.startswith("bin/") and (match := _NAME.match(path))]
     if found:
         return max(found)[1]
     return next((name for name in ("bin/python3", "bin/python") if name in files), None)
@@ -98,14 +98,15 @@ def understand(
     # Python finds its library by os.py and by the directory lib-dynload.
     needed |= {f"{library}/os.py", python}
     needed |= {f"{library}/encodings/{codec}.py" for codec in _CODECS}
-    dynload = [path for path in files if path.startswith(f"{library}/lib-dynload/")]
+    extensions = f"{library}/lib-dynload/"
+    dynload = [path for path in files if path.startswith(extensions)]
     if dynload and needed.isdisjoint(dynload):
         needed.add(min(dynload))
     caches = {
         path: f"{posixpath.dirname(path)}/__pycache__/{_stem(path)}.cpython-{major}{minor}.pyc" for path in needed
     }
     needed |= {cache for path, cache in caches.items() if path.endswith(".py")}
-    needed &= set(files)
+    needed = {path for path in needed if path in files}
     if f"{library}/os.py" not in needed:
         return Boot(version)
     return Boot(version, frozenset(needed | _links_to(needed, links)), _deflate_module() if names[0] else None)

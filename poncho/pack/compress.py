@@ -61,13 +61,18 @@ def identity(form: Format, level: int | None) -> str | None:
         codec = f"zstd {zstandard.ZSTD_VERSION} {_ZSTD_DEFAULT if level is None else level}"
     elif family(form) == "tar.gz":
         level = DEFAULT_LEVEL if level is None else level
-        from importlib.metadata import version  # takes longer to load than what it is for
-
-        library = f"isal {isal.ISAL_VERSION}" if level < _LIBDEFLATE_FROM else f"libdeflate {version('deflate')}"
-        codec = f"gzip {library} {level}"
+        codec = f"gzip {_library(level)} {level}"
     else:
         return None
     return f"{codec} {platform.machine()} {_processor()}"
+
+
+def _library(level: int) -> str:
+    if level < _LIBDEFLATE_FROM:
+        return f"isal {isal.ISAL_VERSION}"
+    from importlib.metadata import version  # takes longer to load than what it is for
+
+    return f"libdeflate {version('deflate')}"
 
 
 def _processor() -> str:

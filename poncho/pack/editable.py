@@ -38,7 +38,10 @@ def find(
     Code that lies inside the prefix is no problem. Names are normalised as PEP 503 does.
     """
     result = Editables()
-    for path in sorted(path for path in files if path.endswith((".dist-info/direct_url.json", ".egg-link"))):
+    telling = sorted([path for path in files if path.endswith((".dist-info/direct_url.json", ".egg-link", ".pth"))])
+    for path in telling:
+        if path.endswith(".pth"):
+            continue
         if path.endswith(".json"):
             _direct_url(prefix, prefixes, path, owned, result)
             continue
@@ -47,8 +50,8 @@ def find(
             name = posixpath.basename(path).removesuffix(".egg-link")
             result.found.setdefault(normalise(name), target)
             result.files.add(path)
-    for path in sorted(path for path in files if path.endswith(".pth")):
-        if posixpath.basename(path) not in _IGNORED_PTH:
+    for path in telling:
+        if path.endswith(".pth") and posixpath.basename(path) not in _IGNORED_PTH:
             _pth(prefix, prefixes, path, result)
     for path in files if result.found else ():
         match = _EDITABLE.match(posixpath.basename(path))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from poncho.pack import squashfs, tarfmt
+from poncho.pack.composing import Batch
 from poncho.pack.compress import Bytes
 from poncho.pack.layout import Chunk
-from poncho.pack.looking import Item
 from poncho.pack.model import Member
 from poncho.pack.sink import Packed, Tar
 
@@ -19,12 +19,16 @@ class ImageSink:
         self._pythons = pythons
         self._epoch = epoch
 
-    def whole(self, items: Sequence[Item], size: int, tar: Tar) -> Packed:
+    def stored(self, text: bytes, begin: int, end: int) -> str | None:
+        """Nothing is kept here."""
+        return None
+
+    def whole(self, batch: Batch, tar: Tar) -> Packed:
         """Hand on whole members."""
         view, owner = tar()
         parts: list[Bytes] = []
         at = done = 0
-        for item in items:
+        for item in batch.looked():
             content = at + item.size - tarfmt.padded(item.member.size)
             if self._has_to_fit(item.member, bytes(view[content : content + 2])):
                 parts += (view[done:at], self._head(item.member))
@@ -32,8 +36,8 @@ class ImageSink:
             at += item.size
         if done:
             # In one: a call that writes takes a limited number of parts.
-            return _packed((b"".join((*parts, view[done:])),), size, None)
-        return _packed((view,), size, owner)
+            return _packed((b"".join((*parts, view[done:])),), batch.size, None)
+        return _packed((view,), batch.size, owner)
 
     def part(self, member: Member, size: int, begin: int, end: int, tar: Tar) -> Packed:
         """Hand on a part of a file; its header is in the first one, whole."""

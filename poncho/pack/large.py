@@ -10,9 +10,9 @@ from poncho.pack import search, tarfmt
 from poncho.pack.buffers import Buffers, Lease
 from poncho.pack.compress import crc32
 from poncho.pack.layout import MIB
-from poncho.pack.manifest import member_line
 from poncho.pack.model import Entry, Member
 from poncho.pack.reading import Source, changed_meanwhile
+from poncho.pack.relocation import member_line
 from poncho.pack.transform import Streamed
 
 # A file that is larger is packed into chunks of its own, of this size: unpack.py tells them by being larger than others.

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from poncho.pack import elf, pyc, search, tarfmt
 from poncho.pack.buffers import Buffers, Lease
 from poncho.pack.compress import Bytes
-from poncho.pack.large import LARGE, LargeFile, large_member
-from poncho.pack.manifest import member_line
+from poncho.pack.large import LargeFile, large_member
 from poncho.pack.model import Entry, Findings, Look, Member
 from poncho.pack.reading import Source, changed_meanwhile, read_into, read_whole, source_for
+from poncho.pack.relocation import member_line
+from poncho.pack.runs import unread_member
 from poncho.pack.transform import Content, Transformer
 
 _ALWAYS = ("direct-url", "git")
@@ -37,11 +38,6 @@ class Item:
     start: int = 0
     loose: bytes | None = None
     file: LargeFile | None = None
-
-    @property
-    def group(self) -> tuple[int, str]:
-        """Return the group that it belongs to."""
-        return self.entry.group
 
 
 @dataclass(slots=True)
@@ -64,28 +60,23 @@ class Looker:
         self._epoch = epoch
 
     def look(self, entries: Sequence[Entry]) -> Looked:
-        """Look at a batch of entries; what is known of one already is not read."""
+        """Look at a batch of entries: all of them are read."""
         looked = Looked()
-        heads = [self.head(entry) if entry.known is None else b"" for entry in entries]
+        heads = [self.head(entry) for entry in entries]
         room = sum(
-            len(head) + tarfmt.padded(entry.size)
-            for entry, head in zip(entries, heads, strict=True)
-            if entry.known is None
+            len(head) + entry.size + -entry.size % tarfmt.BLOCK for entry, head in zip(entries, heads, strict=True)
         )
         lease = self._buffers.take(room + 1)
         at = 0
         starts: list[int] = []
         for entry, head in zip(entries, heads, strict=True):
             starts.append(at)
-            if entry.known is None:
-                at = _place(entry, head, lease, at)
+            at = _place(entry, head, lease, at)
         suspects = self._suspects(lease, starts, at)
         source: tuple[str, Entry | None, int] = ("", None, 0)
         for number, (entry, head) in enumerate(zip(entries, heads, strict=True)):
             start = starts[number]
-            if entry.known is not None:
-                self._recall(entry, looked)
-            elif entry.source is None or entry.link is not None or entry.directory:
+            if entry.source is None or entry.link is not None or entry.directory:
                 self._made(entry, head, lease, start, looked)
             elif number in suspects or self._is_special(entry, lease, start + len(head)):
                 beside = _source(entry, lease, source) if entry.rule == "pyc" else None
@@ -101,8 +92,6 @@ class Looker:
 
     def look_at_large(self, entry: Entry, *, hashed: bool) -> Looked:
         """Look at a large file. ``hashed``: all of it is read now, so that what it holds is known before it is packed."""
-        if entry.known is not None:
-            return self.look([entry])
         looked = Looked(read=entry.size)
         source = Source(entry) if entry.data is None else None
         streamed = None if source is None else self._transformer.look_at_large(entry, source)
@@ -145,9 +134,7 @@ class Looker:
         entry = item.entry
         if not item.member.sha256:
             return self.head(entry)
-        known, entry.known = entry.known, None
         looked = self.look([entry])
-        entry.known = known
         if len(looked.items) != 1 or looked.items[0].member.sha256 != item.member.sha256:
             raise changed_meanwhile(entry)
         found = looked.items[0]
@@ -173,10 +160,8 @@ class Looker:
         return entry.rule in _ALWAYS or (entry.rule == "script" and lease.data[at : at + 2] == b"#!")
 
     def _made(self, entry: Entry, head: bytes, lease: Lease, start: int, looked: Looked) -> None:
-        if entry.link is not None:
-            member = Member(entry.path, 0o777, link=entry.link)
-        elif entry.directory:
-            member = Member(entry.path, 0o755, directory=True)
+        if entry.link is not None or entry.directory:
+            member = unread_member(entry)
         else:
             at = start + len(head)
             sha256 = hashlib.sha256(lease.view[at : at + entry.size]).hexdigest()
@@ -193,25 +178,6 @@ class Looker:
         changed = entry.cut is not None
         member = Member(entry.path, entry.mode, entry.size, hashlib.sha256(content).hexdigest(), changed=changed)
         _add(entry, member, head, lease, start, looked, Look(member, changed, found))
-
-    def _recall(self, entry: Entry, looked: Looked) -> None:
-        """Take what is known of an entry for what would be found in it."""
-        look = entry.known
-        assert look is not None
-        if look.member is None:
-            looked.findings.dropped.add(entry.path)
-        else:
-            member = look.member
-            looked.findings.count(look.elf)
-            if look.leaks:
-                looked.findings.leaks.append(entry.path)
-            short = entry.path.isascii() and len(entry.path) <= tarfmt.SHORT
-            size = tarfmt.BLOCK if short else len(self.head(entry, member.size))
-            large = member.size > LARGE and member.size == entry.size
-            file = LargeFile(entry, self.head(entry)) if large else None
-            size += tarfmt.padded(member.size)
-            looked.items.append(Item(entry, member, size, file=file))
-        looked.looks.append((entry, look))
 
     def _compiled(
         self, entry: Entry, head: bytes, lease: Lease, start: int, source: tuple[str, Entry | None, int], looked: Looked
@@ -270,7 +236,7 @@ def _source(
     """
     path, origin, at = before
     if origin is not None and path == pyc.source_of(entry.path):
-        if origin.known is None and origin.link is None:
+        if origin.link is None:
             return lease.view[at : at + origin.size], origin.mtime
         if unread:
             return b"", origin.mtime

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from poncho.pack.model import Findings, Member
+from poncho.pack.members import Members
+from poncho.pack.model import Findings
 from poncho.pack.owners import Installed
-from poncho.pack.relocation import escape
 
 MANIFEST = "poncho/manifest.json"
 CONTENTS = "poncho/contents"
@@ -21,7 +20,7 @@ def manifest(
     python: str | None,
     packages: Iterable[Installed],
     variables: Mapping[str, str],
-    members: Iterable[Member],
+    members: Members,
     findings: Findings,
     epoch: int,
 ) -> dict[str, Any]:
@@ -29,7 +28,6 @@ def manifest(
 
     ``totals`` counts every member but the manifest and the contents themselves.
     """
-    listed = list(members)
     installed = list(packages)
     platform = platform_of(findings)
     return {
@@ -45,14 +43,10 @@ def manifest(
         "variables": dict(sorted(variables.items())),
         "epoch": epoch,
         "relocation": {
-            "text": sum(member.text is not None for member in listed),
-            "binary": sum(bool(member.slots) for member in listed),
+            "text": sum(member.text is not None for member in members.looked),
+            "binary": sum(bool(member.slots) for member in members.looked),
         },
-        "totals": {
-            "files": sum(bool(member.sha256) for member in listed),
-            "links": sum(member.link is not None for member in listed),
-            "bytes": sum(member.size for member in listed),
-        },
+        "totals": members.totals(),
     }
 
 
@@ -61,24 +55,13 @@ def encode(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
-def contents(members: Iterable[Member]) -> bytes:
-    """Return the text of ``poncho/contents``: one line for each member, sorted by path."""
-    lines: list[bytes] = sorted((member.line or member_line(member) for member in members), key=_path)
-    return b"".join(lines)
-
-
-def member_line(member: Member) -> bytes:
-    """Return the line of ``poncho/contents`` for one member."""
-    path = escape(os.fsencode(member.path))
-    if member.link is not None:
-        return b"link\t%b\t%b\n" % (escape(os.fsencode(member.link)), path)
-    if member.directory:
-        return b"directory\t%b\n" % path
-    return b"%b\t%04o\t%d\t%b\n" % (member.sha256.encode(), member.mode, member.size, path)
+def contents(lines: Iterable[bytes]) -> bytes:
+    """Return the text of ``poncho/contents``: the lines of all members, given without newlines, sorted by path."""
+    return b"\n".join((*sorted(lines, key=_path), b""))
 
 
 def _path(line: bytes) -> bytes:
-    return line[line.rindex(b"\t") + 1 : -1]
+    return line[line.rindex(b"\t") + 1 :]
 
 
 def digest(contents_data: bytes, manifest_data: bytes) -> str:

@@ -169,9 +169,11 @@ class Entry:
     """One thing to pack: a file of the prefix (``source``), made-up content (``data``), a link, or an empty directory.
 
     ``path`` is relative to the package's root. ``rule`` names the treatment that its content needs; ``slot`` is the
-    length of the placeholder that a conda package recorded for it. ``compiled_from`` is the file that a ``.pyc`` was made
+    length of the placeholder that a conda package recorded for it. ``compiled`` is the path in the package of the source that
+    a ``.pyc`` (by its rule) was made of. ``compiled_from`` is the file that a ``.pyc`` was made
     from where that lies elsewhere; ``cut`` what is to be packed of an ELF file (``size`` is then what is left).
-    ``info`` is what ``lstat`` said of the source; ``known`` what was found in it when it was read before.
+    ``stamp`` tells the source from any other, and from itself after a change: device, inode, size, and times of change
+    (mtime and ctime in nanoseconds).
     """
 
     path: str
@@ -187,8 +189,8 @@ class Entry:
     group: tuple[int, str] = (2, "")
     compiled_from: str | None = None
     cut: Cut | None = None
-    info: os.stat_result | None = None
-    known: Look | None = None
+    stamp: str = ""
+    compiled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +244,10 @@ class Findings:
     glibc: tuple[int, ...] = ()
     machines: dict[str, int] = field(default_factory=dict)
 
-    def count(self, found: Elf | None) -> None:
-        """Add what one ELF file needs of the node."""
+    def count(self, found: Elf | None, files: int = 1) -> None:
+        """Add what one ELF file needs of the node, or what each of several needs."""
         if found is not None and found.platform:
-            self.machines[found.platform] = self.machines.get(found.platform, 0) + 1
+            self.machines[found.platform] = self.machines.get(found.platform, 0) + files
             self.glibc = max(self.glibc, found.glibc)
 
     def merge(self, other: Findings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,18 +133,19 @@ def _name_and_version(read: Read, path: str) -> tuple[str, str]:
     return found["name"], found["version"]
 
 
-def record_paths(read: Read, directory: str) -> Iterator[str]:
-    """Yield the files that a dist-info directory's RECORD lists, relative to the prefix."""
+def record_paths(read: Read, directory: str) -> list[str]:
+    """Return the files that a dist-info directory's RECORD lists, relative to the prefix."""
     try:
         text = read(f"{directory}/RECORD").decode("utf-8", "surrogateescape")
     except OSError:
-        return
-    site = posixpath.dirname(directory)
+        return []
+    start = f"{posixpath.dirname(directory)}/"
+    found = []
     for line in text.splitlines():
         name = _first_field(line) if line.startswith('"') else line.partition(",")[0]
         if name and not name.startswith("/"):
-            path = f"{site}/{name}"
-            yield posixpath.normpath(path) if ".." in name or "//" in name else path
+            found.append(posixpath.normpath(start + name) if ".." in name or "//" in name else start + name)
+    return found
 
 
 def _first_field(line: str) -> str:

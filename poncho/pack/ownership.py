@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
-from itertools import groupby
+from collections.abc import Collection, Iterable
 
 from poncho.pack.owners import Owners
 from poncho.pack.pyc import source_of
@@ -20,20 +19,34 @@ def ownership(paths: Iterable[str], owners: Owners, own: Collection[str]) -> byt
     ``paths`` are all members, in any order; the runs follow the order of ``poncho/contents``. ``own`` are PONCHO's.
     KIND is ``conda``, ``pip`` (NAME as PEP 503 compares it), ``poncho`` or ``-`` for what nobody brought (NAME empty).
     """
-    listed = sorted((escape(os.fsencode(path)), path) for path in set(paths) if not path.startswith("poncho/"))
-    written = {group: _written(group) for group in set(owners.groups.values())}
-    runs = groupby(_owner(path, owners, own, written) for _, path in listed)
-    lines = [b"%d\t%b" % (sum(1 for _ in run), owner) for owner, run in runs]
-    return b"\n".join([HEAD, *lines]) + b"\n"
-
-
-def _owner(path: str, owners: Owners, own: Collection[str], written: Mapping[tuple[int, str], bytes]) -> bytes:
-    if path in own:
-        return b"poncho\t"
-    group = owners.groups.get(path)
-    if group is None and (source := source_of(path)):
-        group = owners.groups.get(source)
-    return b"-\t" if group is None else written[group]
+    # Mostly they come in order already; what keeps that order is sorted in no time.
+    listed = [path for path in dict.fromkeys(paths) if not path.startswith("poncho/")]
+    # All at once: no path has a NUL in it.
+    written_out = os.fsencode("\0".join(listed))
+    escaped = escape(written_out)
+    if escaped is written_out and written_out.isascii():
+        listed.sort()
+    else:
+        listed = [path for _, path in sorted(zip(escaped.split(b"\0"), listed, strict=True))] if listed else []
+    groups = owners.groups
+    written: dict[tuple[int, str] | None, bytes] = {group: _written(group) for group in set(groups.values())}
+    written[None] = b"-\t"
+    lines = [HEAD]
+    count, before = 0, b""
+    for path in listed:
+        group = groups.get(path)
+        if group is None and path.endswith(".pyc"):
+            group = groups.get(source_of(path) or "")
+        owner = b"poncho\t" if path in own else written[group]
+        if owner is before:
+            count += 1
+            continue
+        if count:
+            lines.append(b"%d\t%b" % (count, before))
+        count, before = 1, owner
+    if count:
+        lines.append(b"%d\t%b" % (count, before))
+    return b"\n".join(lines) + b"\n"
 
 
 def _written(group: tuple[int, str]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ from poncho.pack.model import Entry, Overlay, PackOptions, Trimmed
 from poncho.pack.owners import Owners, find_owners
 from poncho.pack.pyc import source_of
 from poncho.pack.runtime_files import activation_script, runner_path, runtime_file
-from poncho.pack.transform import rule_for
-from poncho.pack.walk import walk
+from poncho.pack.transform import CODE, rule_for
+from poncho.pack.walk import LeaveOut, walk
 
 _BOOT, _DATA, _RECORDS, _META = (0, ""), (3, ""), (4, ""), (5, "")
 _NOBODY = (2, "")
@@ -64,7 +64,7 @@ def make_plan(
     helper = ThreadPoolExecutor(1, thread_name_prefix="poncho-ask")
     asked = helper.submit(boot.ask, prefix, python, runtime_file("unpack.py")) if python is not None else None
     helper.shutdown(wait=False)
-    owners = find_owners(prefix, dict.fromkeys(files))
+    owners = find_owners(prefix, files)
     replaced = overlay.replaces if overlay else frozenset[str]()
     dropped = {*private, *notes} | _without_editables(
         prefix, prefixes, files, owners, by_path, options, replaced, warnings
@@ -87,20 +87,20 @@ def make_plan(
     _add_python_names(by_path)
     files = _files(by_path)
     booted = _add_boot(prefix, python, asked.result() if asked is not None else None, files, by_path)
-    pythons = frozenset(path[4:] for path in by_path if _PYTHON.match(path))
-    for entry in by_path.values():
-        _classify(entry, owners, booted, files)
+    pythons = frozenset(path[4:] for path in by_path if path.startswith("bin/") and _PYTHON.match(path))
+    _classify(by_path.values(), owners, booted, files)
     entries = list(by_path.values())
     if data is not None:
         nobody = Owners()
-        more = walk(data, (os.fspath(data.absolute()),), lambda path: False, below=_DATA_DIRECTORY)
+        more = walk(data, (os.fspath(data.absolute()),), below=_DATA_DIRECTORY)
         warnings += more.warnings
         for entry in more.entries:
             rule_for(entry, nobody)
             entry.group = _DATA
         entries += more.entries
-    records = sorted((entry for entry in entries if entry.rule in _LATE), key=_order)
-    entries = sorted((entry for entry in entries if entry.rule not in _LATE), key=_order)
+    entries = _sorted(entries)
+    records = [entry for entry in entries if entry.rule in _LATE]
+    entries = [entry for entry in entries if entry.rule not in _LATE]
     return Plan(entries, records, owners, booted, prefixes, pythons, dropped, warnings, trimmed)
 
 
@@ -128,9 +128,7 @@ def made_entry(path: str, data: bytes, *, mode: int = 0o644) -> Entry:
     return Entry(path, data=data, size=len(data), mode=mode, group=_META)
 
 
-def _leave_out(
-    prefix: Path, output: Path, has_data: bool, private: list[str], notes: list[str]
-) -> Callable[[str], bool]:
+def _leave_out(prefix: Path, output: Path, has_data: bool, private: list[str], notes: list[str]) -> LeaveOut:
     target = os.path.realpath(output)
     base = os.path.realpath(prefix)
     own = {target[len(base) + 1 :]} if target.startswith(base + "/") else set()
@@ -149,7 +147,8 @@ def _leave_out(
         # A package that was unpacked brings these itself, new; only its data stay, unless there are others.
         return path.startswith("poncho/") and (has_data or not (path + "/").startswith(_DATA_DIRECTORY))
 
-    return leave_out
+    names = {*scrub.PRIVATE_NAMES, *scrub.INSTALLER_NOTES, *(posixpath.basename(path) for path in own)}
+    return LeaveOut(names, leave_out)
 
 
 def _refuse_outside_interpreter(prefix: Path, prefixes: tuple[str, ...]) -> None:
@@ -170,7 +169,7 @@ def _refuse_outside_interpreter(prefix: Path, prefixes: tuple[str, ...]) -> None
 def _without_editables(
     prefix: Path,
     prefixes: tuple[str, ...],
-    files: set[str],
+    files: Mapping[str, None],
     owners: Owners,
     by_path: dict[str, Entry],
     options: PackOptions,
@@ -224,7 +223,7 @@ def _add_python_names(by_path: dict[str, Entry]) -> None:
 
 
 def _add_boot(
-    prefix: Path, python: str | None, answer: bytes | None, files: set[str], by_path: dict[str, Entry]
+    prefix: Path, python: str | None, answer: bytes | None, files: Mapping[str, None], by_path: dict[str, Entry]
 ) -> boot.Boot | None:
     by_path["poncho/unpack.py"] = made_entry("poncho/unpack.py", runtime_file("unpack.py"))
     if python is None or answer is None:
@@ -238,33 +237,47 @@ def _add_boot(
     return found
 
 
-def _files(by_path: Mapping[str, Entry]) -> set[str]:
-    return {path for path, entry in by_path.items() if entry.source is not None}
+def _files(by_path: Mapping[str, Entry]) -> dict[str, None]:
+    # In the order in which they were found: to walk through it is many times faster than through a set of them.
+    return {path: None for path, entry in by_path.items() if entry.source is not None}
 
 
-def _classify(entry: Entry, owners: Owners, booted: boot.Boot | None, files: set[str]) -> None:
-    if entry.source is not None:
-        rule_for(entry, owners)
-        if entry.rule == "pyc" and "__pycache__/" not in entry.path and source_of(entry.path) not in files:
-            entry.rule = ""  # a module that is delivered without its source
-    if booted is not None and booted.files and (entry.path in booted.files or _UNPACKER.match(entry.path)):
-        entry.group = _BOOT
-    elif entry.path.startswith(_DATA_DIRECTORY):
-        entry.group = _DATA
-    elif entry.rule in _LATE:
-        # A group for each, so that one which changes moves no boundary of another one.
-        entry.group = (_RECORDS[0], entry.path)
-    elif entry.group != _META:
-        group = owners.groups.get(entry.path)
-        if group is None and entry.rule == "pyc":
-            group = owners.groups.get(source_of(entry.path) or "")
-        entry.group = group or _NOBODY
+def _classify(entries: Iterable[Entry], owners: Owners, booted: boot.Boot | None, files: Mapping[str, None]) -> None:
+    needed = booted.files if booted is not None else frozenset[str]()
+    groups = owners.groups
+    recorded = {*owners.placeholders, *owners.texts}
+    for entry in entries:
+        path = entry.path
+        # Most files are code of which no rule says anything.
+        if entry.source is not None and (not path.endswith(CODE) or path in recorded or path.startswith("bin/")):
+            rule_for(entry, owners)
+            if entry.rule == "pyc" and "__pycache__/" not in path and entry.compiled not in files:
+                entry.rule = ""  # a module that is delivered without its source
+        if path in needed:
+            entry.group = _BOOT
+        elif path.startswith("poncho/") and ((needed and _UNPACKER.match(path)) or path.startswith(_DATA_DIRECTORY)):
+            entry.group = _DATA if path.startswith(_DATA_DIRECTORY) else _BOOT
+        elif entry.rule in _LATE:
+            # A group for each, so that one which changes moves no boundary of another one.
+            entry.group = (_RECORDS[0], path)
+        elif entry.group is not _META:
+            group = groups.get(path)
+            if group is None and entry.rule == "pyc":
+                group = groups.get(entry.compiled)
+            entry.group = group or _NOBODY
 
 
-def _order(entry: Entry) -> tuple[tuple[int, str], str, bool, str]:
-    # A compiled file follows its source: both are needed to look at it.
-    source = source_of(entry.path) if entry.rule == "pyc" else None
-    return entry.group, source or entry.path, source is not None, entry.path
+def _sorted(entries: Iterable[Entry]) -> list[Entry]:
+    """Return entries by group, and in it by path; but a compiled file follows its source: both are needed to look at it."""
+    groups: dict[tuple[int, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.group, []).append(entry)
+    return [entry for group in sorted(groups) for entry in sorted(groups[group], key=_order)]
+
+
+def _order(entry: Entry) -> str:
+    # No path has a NUL in it, and nothing comes before it.
+    return f"{entry.compiled}\0{entry.path}" if entry.rule == "pyc" else entry.path
 
 
 def check_variables(prefix: Path, data: Path | None, variables: Mapping[str, str]) -> None:

@@ -7,20 +7,22 @@ import csv
 import io
 import json
 import posixpath
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from poncho.pack.model import Member
 from poncho.pack.pyc import source_of
 
+_ODD = re.compile(r'[",\r\n]|\A\Z')  # what makes csv put a name into quotes; hardly one has it
 
-def compiled_files(members: Iterable[Member]) -> dict[str, list[str]]:
-    """Return the ``.pyc`` members by the path of the source that they belong to."""
+
+def compiled_files(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Return the ``.pyc`` files among ``paths`` by the path of the source that they belong to."""
     found: dict[str, list[str]] = {}
-    for member in members:
-        source = source_of(member.path)
-        if source is not None:
-            found.setdefault(source, []).append(member.path)
+    for path in paths:
+        if path.endswith(".pyc"):
+            found.setdefault(source_of(path) or "", []).append(path)
     return found
 
 
@@ -38,25 +40,33 @@ def update(
     installed projects": path, ``sha256=`` and the digest in URL-safe base64 without padding, size.
     """
     site = posixpath.dirname(posixpath.dirname(path))
+    start = f"{site}/"
     text = data.decode("utf-8", "surrogateescape")
     lines = text.splitlines(keepends=True)
     touched = False
     kept: list[str] = []
-    places = [_place(site, line) for line in lines]
-    listed = {where for _, where in places}
-    for line, (name, where) in zip(lines, places, strict=True):
+    places = [
+        _place(start, line) if line[0] == '"' or ".." in line else start + line.partition(",")[0] for line in lines
+    ]
+    listed = set(places)
+    for line, where in zip(lines, places, strict=True):
         if where in dropped:
             touched = True
         elif where in changed and not line.rstrip().endswith(",,"):
             touched = True
-            kept.append(_row(name, *changed[where]))
+            kept.append(_row(_name(line), *changed[where]))
         else:
             kept.append(line)
-        more = [pyc for pyc in compiled.get(where, ()) if pyc not in listed]
-        if more:
-            touched = True
-            kept[-1:] = [kept[-1].rstrip("\r\n") + "\n"]
-            kept += [_line(_relative(pyc, site), "", "") for pyc in sorted(more)]
+        if where in compiled:
+            more = [pyc for pyc in compiled[where] if pyc not in listed]
+            if more:
+                touched = True
+                kept[-1:] = [kept[-1].rstrip("\r\n") + "\n"]
+            for pyc in sorted(more) if len(more) > 1 else more:
+                # posixpath.relpath asks the system for the working directory, twice for each file.
+                inside = pyc.startswith(start)
+                name = pyc[len(start) :] if inside else posixpath.relpath(f"/{pyc}", f"/{site}")
+                kept.append(_line(name, "", "") if _ODD.search(name) else f"{name},,\n")
     return "".join(kept).encode("utf-8", "surrogateescape") if touched else data
 
 
@@ -101,16 +111,14 @@ def _true_path(item: Mapping[str, Any], members: Mapping[str, Member]) -> dict[s
     return made
 
 
-def _place(site: str, line: str) -> tuple[str, str]:
-    """Return the name in a line of RECORD, and the path in the prefix that it means."""
-    name = next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0]
-    where = f"{site}/{name}"
-    return name, posixpath.normpath(where) if ".." in name else where
+def _place(start: str, line: str) -> str:
+    """Return the path in the prefix that a line of RECORD means; ``start`` is what its names follow on."""
+    where = start + _name(line)
+    return posixpath.normpath(where) if ".." in where else where
 
 
-def _relative(path: str, site: str) -> str:
-    # posixpath.relpath asks the system for the working directory, twice for each file.
-    return path[len(site) + 1 :] if path.startswith(site + "/") else posixpath.relpath("/" + path, "/" + site)
+def _name(line: str) -> str:
+    return next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0]
 
 
 def _row(name: str, sha256: str, size: int) -> str:
@@ -118,7 +126,7 @@ def _row(name: str, sha256: str, size: int) -> str:
     return _line(name, f"sha256={digest}", size)
 
 
-def _line(*fields: object) -> str:
+def _line(name: str, *fields: object) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(fields)
+    csv.writer(buffer, lineterminator="\n").writerow((name, *fields))
     return buffer.getvalue()

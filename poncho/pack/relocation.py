@@ -105,8 +105,20 @@ def records(members: Iterable[Member]) -> tuple[bytes, list[tuple[str, Member]]]
     return b"\n".join(head + lines) + b"\n", templates
 
 
+def member_line(member: Member) -> bytes:
+    """Return the line of ``poncho/contents`` for one member."""
+    path = escape(os.fsencode(member.path))
+    if member.link is not None:
+        return b"link\t%b\t%b\n" % (escape(os.fsencode(member.link)), path)
+    if member.directory:
+        return b"directory\t%b\n" % path
+    return b"%b\t%04o\t%d\t%b\n" % (member.sha256.encode(), member.mode, member.size, path)
+
+
 def escape(text: bytes) -> bytes:
     r"""Return ``text`` with ``\``, tab and newline as ``\\``, ``\t`` and ``\n``."""
+    if b"\\" not in text and b"\t" not in text and b"\n" not in text:
+        return text
     return text.replace(b"\\", b"\\\\").replace(b"\t", b"\\t").replace(b"\n", b"\\n")
 
 

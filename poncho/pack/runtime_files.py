@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from poncho.runner import RUNNER, missing, runner_path
@@ -28,7 +29,9 @@ def runtime_path(name: str) -> Path:
 
 def activation_script(name: str) -> bytes:
     """Return one of conda-pack's scripts: ``activate``, ``deactivate``, ``activate.fish``."""
+    spec = find_spec("conda_pack")  # which does not load it
+    places = spec.submodule_search_locations if spec is not None else None
     try:
-        return files("conda_pack").joinpath("scripts").joinpath("posix").joinpath(name).read_bytes()
-    except (OSError, ModuleNotFoundError) as error:
+        return Path(next(iter(places or ())), "scripts", "posix", name).read_bytes()
+    except (OSError, StopIteration) as error:
         raise missing(f"conda_pack's {name}") from error

@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
+from poncho._installer_notes import NOTES
 from poncho._redact import strip_credentials
-from poncho.install.installer_notes import NOTES
 
 # Files whose purpose is to hold credentials or settings of a person or a machine.
 PRIVATE_NAMES = frozenset(

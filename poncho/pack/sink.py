@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 
 from poncho.pack.blocks import Blocks
 from poncho.pack.buffers import Buffers
+from poncho.pack.composing import Batch
 from poncho.pack.compress import Bytes, PartsCompressor, crc32
 from poncho.pack.layout import Chunk
 from poncho.pack.looking import Item, Looker
@@ -32,8 +33,12 @@ class Packed:
 class Sink(Protocol):
     """Takes chunks, from any thread, in any order."""
 
-    def whole(self, items: Sequence[Item], size: int, tar: Tar) -> Packed:
-        """Take a chunk of whole members, ``size`` bytes of tar."""
+    def stored(self, text: bytes, begin: int, end: int) -> str | None:
+        """Return the key of a chunk that is to be had without its tar: of members with these lines, or of a part of one."""
+        ...
+
+    def whole(self, batch: Batch, tar: Tar) -> Packed:
+        """Take a chunk of whole members."""
         ...
 
     def part(self, member: Member, size: int, begin: int, end: int, tar: Tar) -> Packed:
@@ -48,19 +53,26 @@ class Press:
         self._compress = compress
         self._blocks = blocks
 
-    def whole(self, items: Sequence[Item], size: int, tar: Tar) -> Packed:
+    def stored(self, text: bytes, begin: int, end: int) -> str | None:
+        """Return the key of a chunk that was compressed before."""
+        if self._blocks is None:
+            return None
+        key = self._blocks.key([text], begin, end)
+        return key if self._blocks.has(key) else None
+
+    def whole(self, batch: Batch, tar: Tar) -> Packed:
         """Compress a chunk of whole members."""
-        return self._cached([item.member.line for item in items], 0, size, tar)
+        return self._cached(batch.text(), 0, batch.size, tar)
 
     def part(self, member: Member, size: int, begin: int, end: int, tar: Tar) -> Packed:
         """Compress a part of a member."""
-        return self._cached([member.line] if member.sha256 else [], begin, end, tar)
+        return self._cached(member.line if member.sha256 else b"", begin, end, tar)
 
-    def _cached(self, lines: list[bytes], begin: int, end: int, tar: Tar) -> Packed:
+    def _cached(self, text: bytes, begin: int, end: int, tar: Tar) -> Packed:
         blocks = self._blocks
-        if blocks is None or not lines:
+        if blocks is None or not text:
             return self._pack(*tar(), continues=begin > 0)
-        key = blocks.key(lines, begin, end)
+        key = blocks.key([text], begin, end)
         block = blocks.get(key)
         if block is not None and block.size == end - begin:
             chunk = Chunk(len(block.packed), block.size, block.crc, begin > 0)
@@ -86,8 +98,9 @@ class Gatherer:
         self._looker = looker
         self._buffers = buffers
 
-    def gather(self, items: Sequence[Item], size: int) -> tuple[memoryview, object]:
+    def gather(self, batch: Batch) -> tuple[memoryview, object]:
         """Return the tar bytes of members; as they lie, when they lie side by side."""
+        items = batch.items(self._looker)
         first = items[0]
         at, lease = first.start, first.lease
         for item in items:
@@ -97,7 +110,7 @@ class Gatherer:
         else:
             if lease is not None:
                 return lease.view[first.start : at], lease
-        whole = self._buffers.take(size)
+        whole = self._buffers.take(batch.size)
         at = 0
         for item in items:
             if item.loose is not None:
@@ -107,7 +120,7 @@ class Gatherer:
             else:
                 whole.data[at : at + item.size] = self._looker.load(item)
             at += item.size
-        return whole.view[:size], whole
+        return whole.view[: batch.size], whole
 
     def cut(self, item: Item, begin: int, end: int) -> tuple[memoryview, object]:
         """Return a part of the tar bytes of one member."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Final
+from zlib import adler32
 
 BLOCK: Final = 512
 SHORT: Final = 100  # bytes of a name that need no further blocks
@@ -62,9 +63,7 @@ def _block(name: bytes, prefix: bytes, kind: bytes, mode: int, size: int, mtime:
     # 11 octal digits end at 8 GiB; beyond it GNU's base-256 form.
     length = b"%011o\x00" % size if size < 1 << 33 else (size | 1 << 95).to_bytes(12, "big")
     permissions, time = b"%07o\x00" % mode, b"%011o\x00" % mtime
-    checksum = (
-        _CONSTANT_SUM + kind[0] + sum(name) + sum(permissions) + sum(length) + sum(time) + sum(link) + sum(prefix)
-    )
+    checksum = _CONSTANT_SUM + kind[0] + _sum(name + permissions + length + time) + _sum(link + prefix)
     return b"%b%b%b%b%b%06o\x00 %b%b%b%b" % (
         name.ljust(SHORT, b"\0"),
         permissions,
@@ -77,3 +76,8 @@ def _block(name: bytes, prefix: bytes, kind: bytes, mode: int, size: int, mtime:
         _REST,
         prefix.ljust(167, b"\0"),
     )
+
+
+def _sum(data: bytes) -> int:
+    # The lower half of Adler-32 is 1 and the sum of all bytes, modulo 65521: which at most 256 bytes do not reach.
+    return (adler32(data) & 0xFFFF) - 1

@@ -18,6 +18,7 @@ _HEAD = 8192
 # Not the distributions that others carry inside themselves (setuptools/_vendor): their RECORD is a file like any other.
 _INSTALLED = re.compile(r"/(?:site|dist)-packages/[^/]+\.dist-info\Z")
 _WHOLE = ("pyc", "direct-url", "git")
+CODE = (".py", ".so", ".h")  # what is found in these says what they need
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +140,12 @@ def rule_for(entry: Entry, owners: Owners) -> None:
         entry.rule, entry.slot = "binary", owners.placeholders[path]
         return
     if path.endswith(".pyc"):
-        entry.rule = "pyc"
+        entry.rule, entry.compiled = "pyc", pyc.source_of(path) or ""
         return
     directory, _, name = path.rpartition("/")
     if directory == "bin":
         entry.rule = "script"
-    elif path.endswith((".py", ".so", ".h")):
+    elif path.endswith(CODE):
         entry.rule = "text" if path in owners.texts else ""
     elif directory == "conda-meta" and name.endswith(".json"):
         entry.rule = "conda-meta"

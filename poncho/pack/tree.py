@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from poncho._redact import redact
 from poncho.errors import BuildError, StoreError
 from poncho.pack import tarfmt
+from poncho.pack.composing import Batch
 from poncho.pack.layout import Chunk
-from poncho.pack.looking import Item
 from poncho.pack.model import Member
 from poncho.pack.sink import Packed, Tar
 from poncho.store import atomic_directory
@@ -28,15 +28,19 @@ class Tree:
         self._made: set[str] = set()
         self._making = threading.Lock()
 
-    def whole(self, items: Sequence[Item], size: int, tar: Tar) -> Packed:
+    def stored(self, text: bytes, begin: int, end: int) -> str | None:
+        """Nothing is kept here."""
+        return None
+
+    def whole(self, batch: Batch, tar: Tar) -> Packed:
         """Write whole members."""
         view, owner = tar()
         at = 0
-        for item in items:
+        for item in batch.looked():
             first = at + item.size - tarfmt.padded(item.member.size)
             self._write(item.member, view[first : first + item.member.size], 0)
             at += item.size
-        return Packed((), Chunk(0, size, 0), owner)
+        return Packed((), Chunk(0, batch.size, 0), owner)
 
     def part(self, member: Member, size: int, begin: int, end: int, tar: Tar) -> Packed:
         """Write a part of a file."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from poncho.errors import BuildError
 from poncho.pack.model import Entry
 
+_REGULAR = stat.S_IFREG
 _KIND = 0o170000  # stat.S_IFMT, without a call for each file
+_OURS = "poncho"  # the directory of a package's own files, below its root
 
 
 @dataclass(slots=True)
@@ -23,13 +25,27 @@ class Tree:
     warnings: list[str] = field(default_factory=list)
 
 
-def walk(root: Path, prefixes: Sequence[str], leave_out: Callable[[str], bool], *, below: str = "") -> Tree:
+@dataclass(frozen=True, slots=True)
+class LeaveOut:
+    """What is not to be packed.
+
+    ``decide`` is asked for a path relative to the root, but only where that can matter: at the top, in ``poncho/``, and for the
+    ``names`` wherever they are.
+    """
+
+    names: Collection[str]
+    decide: Callable[[str], bool]
+
+
+NOTHING = LeaveOut(frozenset(), lambda path: False)
+
+
+def walk(root: Path, prefixes: Sequence[str], leave_out: LeaveOut = NOTHING, *, below: str = "") -> Tree:
     """Walk ``root`` and return its entries with paths relative to the package's root (``below`` is put before them).
 
     ``prefixes`` are the absolute spellings of the root: absolute links into them become relative. A link that leaves
     the root is packed as the file that it leads to; one that leads to no file is left out with a warning.
-    ``leave_out`` is asked for each path relative to ``root``; a directory that it names is not entered. Raises
-    BuildError when something cannot be read.
+    A directory that is to be left out is not entered. Raises BuildError when something cannot be read.
     """
     tree = Tree()
     try:
@@ -48,23 +64,37 @@ def cannot_read(path: str, error: OSError) -> BuildError:
     )
 
 
-def _directory(
-    root: str, relative: str, below: str, prefixes: Sequence[str], leave_out: Callable[[str], bool], tree: Tree
-) -> None:
-    with os.scandir(f"{root}/{relative}" if relative else root) as found:
-        children = list(found)
-    for child in children:
-        inside = f"{relative}/{child.name}" if relative else child.name
-        if leave_out(inside):
+def _directory(root: str, relative: str, below: str, prefixes: Sequence[str], leave_out: LeaveOut, tree: Tree) -> None:
+    # Not os.scandir(): it makes an object for each name, of which nothing but the name is of use here.
+    place = f"{root}/{relative}" if relative else root
+    children = os.listdir(place)
+    place += "/"
+    lstat, add = os.lstat, tree.entries.append
+    start = f"{relative}/" if relative else ""
+    names, anything = leave_out.names, not relative or relative == _OURS or relative.startswith(_OURS + "/")
+    for name in children:
+        inside = start + name
+        if (anything or name in names) and leave_out.decide(inside):
             continue
-        info = child.stat(follow_symlinks=False)
-        kind = info.st_mode & _KIND
-        if kind == stat.S_IFREG:
-            tree.entries.append(_file(below + inside, f"{root}/{inside}", info))
+        source = place + name
+        info = lstat(source)
+        mode = info.st_mode
+        kind = mode & _KIND
+        if kind == _REGULAR:  # as _file does it, for the thousands of them
+            add(
+                Entry(
+                    below + inside,
+                    source,
+                    info.st_size,
+                    0o755 if mode & 0o111 else 0o644,
+                    int(info.st_mtime),
+                    stamp=f"{info.st_dev} {info.st_ino} {info.st_size} {info.st_mtime_ns} {info.st_ctime_ns}",
+                )
+            )
         elif kind == stat.S_IFDIR:
             _directory(root, inside, below, prefixes, leave_out, tree)
         elif kind == stat.S_IFLNK:
-            _link(root, inside, below + inside, child.path, prefixes, tree)
+            _link(inside, below + inside, source, prefixes, tree)
         else:
             tree.warnings.append(f"{below}{inside}: left out, it is a socket, pipe or device")
     if not children and relative and not relative.endswith("__pycache__"):
@@ -73,10 +103,14 @@ def _directory(
 
 def _file(path: str, source: str, info: os.stat_result) -> Entry:
     mode = 0o755 if info.st_mode & 0o111 else 0o644
-    return Entry(path, source, info.st_size, mode, int(info.st_mtime), info=info)
+    return Entry(path, source, info.st_size, mode, int(info.st_mtime), stamp=_stamp(info))
 
 
-def _link(root: str, inside: str, path: str, source: str, prefixes: Sequence[str], tree: Tree) -> None:
+def _stamp(info: os.stat_result) -> str:
+    return f"{info.st_dev} {info.st_ino} {info.st_size} {info.st_mtime_ns} {info.st_ctime_ns}"
+
+
+def _link(inside: str, path: str, source: str, prefixes: Sequence[str], tree: Tree) -> None:
     target = os.readlink(source)
     if ".." in _inner(target):
         # What x/.. means depends on whether x is a link.

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tarfile
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,9 @@ import pytest
 from poncho.errors import PackageError
 from poncho.pack import layout, manifest
 from poncho.pack.compress import compressor
+from poncho.pack.members import Members
 from poncho.pack.model import Member
+from poncho.pack.relocation import member_line
 from poncho.package import open_package, verify
 from tests.support.archives import entry, tar
 from tests.support.prefixes import UNPACKER, unpack_in_parallel
@@ -55,7 +56,9 @@ def around(path: Path, *entries: Entry, form: int = tarfile.GNU_FORMAT) -> Path:
     end = raw.rstrip(b"\0")
     raw = end + bytes(-len(end) % 512)
     listed = manifest.encode(
-        manifest.manifest(python=None, packages=[], variables={}, members=[], findings=manifest.Findings(), epoch=0)
+        manifest.manifest(
+            python=None, packages=[], variables={}, members=Members(), findings=manifest.Findings(), epoch=0
+        )
     )
     for name, data in (("poncho/manifest.json", listed), ("poncho/contents", b"")):
         info = tarfile.TarInfo(name)
@@ -250,10 +253,8 @@ def test_a_manifest_that_is_something_else_is_refused(tmp_path: Path) -> None:
 def _contents(*files: tuple[str, bytes]) -> bytes:
     import hashlib
 
-    members: Iterable[Member] = [
-        Member(name, 0o644, size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files
-    ]
-    return manifest.contents(members)
+    members = (Member(name, 0o644, size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files)
+    return manifest.contents(member_line(member)[:-1] for member in members)
 
 
 def test_something_after_the_end_of_a_tar_is_refused(tmp_path: Path) -> None:
