@@ -147,7 +147,8 @@ def _relocate(root: Path, target: Path, digest: str | None, conda_unpack: bytes 
 def _enter(root: Path, target: Path, digest: str) -> bytes:
     """Return what a start sources: the runner writes the same (``_pr_settle``)."""
     quoted = os.fspath(target).replace("'", "'\\''")
-    head = f'_poncho_prefix=\'{quoted}\'\n[ "$_poncho_prefix" -ef "$_pr_at" ] || return 0\n'
+    head = f"_poncho_prefix='{quoted}'\n"
+    head += '[ "$_pr_at" = "$_poncho_prefix" ] || [ "$_pr_at" -ef "$_poncho_prefix" ] || return 0\n'
     head += f"case ,$_pr_digest in , | ,{digest}) ;; *) return 0 ;; esac\n"
     return os.fsencode(head) + (root / "poncho/env.sh").read_bytes() + b"\n_pr_ready=yes\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def isolate(worker: str) -> Path:
         _keep_index_settings(Path.home())
         os.environ[_SHARED] = tempfile.mkdtemp(prefix="poncho-tests-")
     shared = Path(os.environ[_SHARED])
+    _heed_signals()
     for name in [name for name in os.environ if _PERSONAL.fullmatch(name)]:
         del os.environ[name]
     home = shared / f"home-{worker}"
@@ -54,6 +56,13 @@ def forget(shared: Path) -> None:
         if not os.access(directory, os.W_OK | os.X_OK):
             Path(directory).chmod(0o700)
     shutil.rmtree(shared, ignore_errors=True)
+
+
+def _heed_signals() -> None:
+    """Undo what nohup and a shell's background do: what is ignored here would be ignored by all that the tests start."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
 
 def _keep_index_settings(home: Path) -> None:
