@@ -18,7 +18,7 @@ from typing import Any
 from poncho.analysis.settled import NOTHING, code_of_analysis, is_as_it_was, times_of
 from poncho.errors import PonchoError
 from poncho.store.answers import Answers, answer_key
-from poncho.store.place import cache_root
+from poncho.store.place import answers_root
 
 # The files that name modules.
 _TELLING = ("METADATA", "RECORD", "installed-files.txt", "top_level.txt", "direct_url.json")
@@ -41,8 +41,7 @@ class Inventory:
     def of(cls, site: Sequence[Path]) -> Inventory | None:
         """Return the inventory of site directories; None where there is no cache directory."""
         try:
-            bucket = cache_root() / "analysis"
-            bucket.mkdir(parents=True, exist_ok=True)
+            bucket = answers_root("analysis")
             key = answer_key("inventory", [str(one) for one in site], code_of_analysis(), sys.version)
         except (PonchoError, OSError, RuntimeError):
             return None

@@ -25,7 +25,7 @@ from poncho.analysis.settled import code_of_analysis, is_as_it_was, times_of
 from poncho.analysis.sources import Unit, UnreadableError, read_text
 from poncho.errors import PonchoError
 from poncho.store.answers import Answers, answer_key
-from poncho.store.place import cache_root
+from poncho.store.place import answers_root
 
 # Fewer files are read again sooner than the cache is looked up and written.
 _FEWEST = 16
@@ -67,8 +67,7 @@ class Memory:
         if not all(isinstance(one, os.PathLike) or (isinstance(one, str) and _is_path(one)) for one in sources):
             return None
         try:
-            bucket = cache_root() / "analysis"
-            bucket.mkdir(parents=True, exist_ok=True)
+            bucket = answers_root("analysis")
             parts = [[os.fspath(one) for one in sources], os.getcwd(), options, code_of_analysis(), sys.version]
             places = [environment.prefix, *environment.site, None, *environment.paths]
             key = answer_key(*parts, environment.python, [str(place) for place in places])

@@ -23,7 +23,7 @@ from isal import isal_zlib
 HEAD = struct.Struct("<8sIII")
 MAGIC = b"PONCHOB1"
 HEAD_SIZE = HEAD.size + 4
-# A block's time of change says when it was last of use, to about this many seconds.
+# The time of change of what is kept says when it was last of use, to about this many seconds.
 _OFTEN = 3600.0
 _AT_FIRST = 4 << 20
 
@@ -39,12 +39,12 @@ def check(data: bytes | bytearray | memoryview) -> tuple[int, int] | None:
 
 
 def path_of(root: str, key: str) -> str:
-    """Return where the block with a key lies."""
+    """Return where what has a key lies: blocks, and looks."""
     return f"{root}/{key[:2]}/{key}"
 
 
 def touch(stream: int, info: os.stat_result) -> None:
-    """Note that a block is of use."""
+    """Note that a block, or a look, is of use."""
     if time.time() - info.st_mtime > _OFTEN:
         try:
             os.utime(stream)

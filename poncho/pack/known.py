@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from poncho.pack.copying import path_of, touch
 from poncho.pack.elf import Elf
 from poncho.pack.model import Entry, Findings, Look
 from poncho.pack.runs import AGAIN, CHANGED, CHANGED_LEAKS, DROPPED, LEAKS, OTHER, PLAIN, Run, room_for
@@ -34,7 +35,6 @@ _DIGEST = 32
 # every few milliseconds; one whose times are whole seconds may do so every two.
 _RACY_NS = 100_000_000
 _RACY_SECONDS_NS = 2_000_000_000
-_OFTEN = 3600.0
 _CUT = 255  # about so many files are read again when one of them has changed
 
 
@@ -110,9 +110,7 @@ class Known:
         try:
             with open(self._path(key), "rb", buffering=0) as stream:
                 data = stream.read()
-                if time.time() - os.fstat(stream.fileno()).st_mtime > _OFTEN:
-                    with contextlib.suppress(OSError):
-                        os.utime(stream.fileno())
+                touch(stream.fileno(), os.fstat(stream.fileno()))
         except OSError:
             return None
         return data[_DIGEST:] if hashlib.sha256(memoryview(data)[_DIGEST:]).digest() == data[:_DIGEST] else None
@@ -129,7 +127,7 @@ class Known:
                 private.unlink()
 
     def _path(self, key: str) -> str:
-        return f"{self._root}/{key[:2]}/{key}"
+        return path_of(self._root, key)
 
 
 def segments(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

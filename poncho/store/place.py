@@ -27,3 +27,10 @@ def cache_root() -> Path:
             "there is no home directory to keep a cache in", hint="set PONCHO_CACHE_DIR to a directory, or HOME"
         )
     return found
+
+
+def answers_root(kind: str) -> Path:
+    """Return (and make) the directory in the builder's cache for answers of one kind. Raises StoreError and OSError."""
+    found = cache_root() / kind
+    found.mkdir(parents=True, exist_ok=True)
+    return found

@@ -104,11 +104,17 @@ def _install(site: Path, name: str, *modules: str) -> Path:
     return metadata
 
 
-def test_what_distributions_provide_is_remembered_until_it_changes(tree: Path, env_prefix: Path) -> None:
+def _crowded(env_prefix: Path) -> Path:
+    """Install so many distributions that they are remembered, long enough ago; return their site directory."""
     site = next((env_prefix / "lib").glob("python*/site-packages"))
     for number in range(30):
         _install(site, f"part{number}", f"module{number}")
     time.sleep(2.1)
+    return site
+
+
+def test_what_distributions_provide_is_remembered_until_it_changes(tree: Path, env_prefix: Path) -> None:
+    site = _crowded(env_prefix)
     (tree / "app.py").write_text("import module7\nimport late\n")
     first = _run(tree, env_prefix)
     assert len(_answers()) == 3
@@ -127,10 +133,7 @@ def test_what_distributions_provide_is_remembered_until_it_changes(tree: Path, e
 def test_a_remembered_distribution_of_another_form_is_none(tree: Path, env_prefix: Path) -> None:
     from poncho.store.answers import read_answer, write_answer
 
-    site = next((env_prefix / "lib").glob("python*/site-packages"))
-    for number in range(30):
-        _install(site, f"part{number}", f"module{number}")
-    time.sleep(2.1)
+    _crowded(env_prefix)
     (tree / "app.py").write_text("import module7\n")
     first = _run(tree, env_prefix)
     inventory = next(path for path in _answers() if "part7-1.0.dist-info" in path.read_text())

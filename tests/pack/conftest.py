@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from poncho.pack import PackedPackage
+from poncho.pack import PackedPackage, known
+from poncho.store import BuilderCache
 from tests.support.channel import Channel
 from tests.support.prefixes import packed, small_prefix
 from tests.support.reference_engine import make_environment
@@ -18,6 +19,14 @@ from tests.support.reference_engine import make_environment
 def prefix(tmp_path: Path) -> Path:
     """Return a small prefix, written by hand."""
     return small_prefix(tmp_path / "env")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuilderCache:
+    """Return an empty cache, for files that may have been changed just now."""
+    monkeypatch.setattr(known, "_RACY_NS", 0)
+    monkeypatch.setattr(known, "_RACY_SECONDS_NS", 0)
+    return BuilderCache(tmp_path / "cache")
 
 
 @pytest.fixture(scope="session")

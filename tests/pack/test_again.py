@@ -24,14 +24,6 @@ from tests.support.prefixes import conda_record, packed, small_prefix, wheel
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuilderCache:
-    """Return an empty cache, for files that may have been changed just now."""
-    monkeypatch.setattr(known, "_RACY_NS", 0)
-    monkeypatch.setattr(known, "_RACY_SECONDS_NS", 0)
-    return BuilderCache(tmp_path / "cache")
-
-
-@pytest.fixture
 def prefix(tmp_path: Path) -> Path:
     """Return a prefix with packages of many files, a large one, links and empty directories in between."""
     prefix = small_prefix(tmp_path / "env")

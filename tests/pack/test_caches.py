@@ -21,14 +21,6 @@ from tests.support.prefixes import CONDA_PLACEHOLDER, conda_binary, conda_record
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuilderCache:
-    """Return an empty cache, for files that may have been changed just now."""
-    monkeypatch.setattr(known, "_RACY_NS", 0)
-    monkeypatch.setattr(known, "_RACY_SECONDS_NS", 0)
-    return BuilderCache(tmp_path / "cache")
-
-
-@pytest.fixture
 def big(tmp_path: Path) -> Path:
     """Return a prefix with several chunks: packages of small files, a large file, a large conda binary."""
     prefix = small_prefix(tmp_path / "env")
