@@ -96,7 +96,9 @@ def test_what_is_no_archive_is_refused_in_one_line(tmp_path: Path, content: byte
         assert "\n" not in caught.value.message
 
 
-@pytest.mark.parametrize("content", [b"{}\n", b"import numpy\n" * 100, gzip.compress(b"mass\n91.2\n" * 100, mtime=0), b""])
+@pytest.mark.parametrize(
+    "content", [b"{}\n", b"import numpy\n" * 100, gzip.compress(b"mass\n91.2\n" * 100, mtime=0), b""]
+)
 def test_a_file_of_another_kind_is_named_as_no_package(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "events.csv.gz"
     path.write_bytes(content)
