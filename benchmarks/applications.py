@@ -24,8 +24,10 @@ fails for another reason (it asks a question before it reads its arguments) is s
 its console script, and the table says so.
 
 *Distributions* are those that pip would install: ours as the lock of the package lists them; beside it those that the
-application's requirements (Requires-Dist of the same release, no extras) resolve to, by ``uv pip compile`` for the same Python on
-the same day. The application itself, and pip, which an environment has anyway, count on neither side.
+application declares (Requires-Dist of the same release) resolve to, by ``uv pip compile`` for the same Python on the same day:
+*declared* those that it requires, *with extras* those and all its extras. An application that imports outright what it declares
+as an extra cannot start with the first. An extra that does not resolve together with those before it, in the metadata's order,
+is passed over. The application itself, and pip, which an environment has anyway, count on no side.
 
 The draw: ``SCIENCE`` and ``GENERAL`` below are command-line applications written down from memory, before anything was
 run. Each list is shuffled with a fixed seed, and the first 15 of each are taken whose newest release for CPython 3.11
@@ -42,6 +44,7 @@ import argparse
 import configparser
 import datetime
 import email
+import email.message
 import hashlib
 import json
 import os
@@ -75,6 +78,8 @@ WAYS = ("entry", "directory")
 HALVES = ("tuning", "held-out", "fresh")
 # What a package may have of the distributions that its application declares, by the project's own figure.
 MOST = 1.3
+# What ours is counted beside: the fields of a result.
+BESIDE = ("declared", "extras")
 LARGEST = 90
 SMALLEST = ("tldr", "pip-tools")
 SCIENCE = """
@@ -152,8 +157,8 @@ class Application:
 class Result:
     """What came of one application, analysed in one way.
 
-    ``ours`` and ``declared`` are names; ``said`` is its last line where it did not start, ``help`` what ``--help`` said
-    where it was started by its import.
+    ``ours``, ``declared`` and ``extras`` (what is declared, extras included) are names; ``said`` is its last line where it
+    did not start, ``help`` what ``--help`` said where it was started by its import.
     """
 
     name: str
@@ -162,6 +167,7 @@ class Result:
     way: str
     ours: tuple[str, ...]
     declared: tuple[str, ...]
+    extras: tuple[str, ...]
     started: bool
     missing: str
     said: str
@@ -180,19 +186,38 @@ def listed() -> list[Application]:
     return [Application(*line) for line in lines]
 
 
-def requirements(release: Release, index: Index) -> list[str]:
-    """Return what a release requires at run time, without extras, as its metadata says it."""
+def requirements(release: Release, index: Index, extra: str = "") -> list[str]:
+    """Return what a release requires at run time, with an extra or without one, as its metadata says it."""
     found = []
-    wheel = release.plainest_wheel
-    for line in email.message_from_string(index.metadata(wheel) if wheel else "").get_all("Requires-Dist") or ():
+    for line in _metadata(release, index).get_all("Requires-Dist") or ():
         try:
             one = Requirement(line)
         except InvalidRequirement:
             continue
-        if one.marker is None or one.marker.evaluate({**corpus.TARGET, "extra": ""}):
+        if one.marker is None or one.marker.evaluate({**corpus.TARGET, "extra": extra}):
             one.marker = None
             found.append(str(one))
     return found
+
+
+def extras(release: Release, index: Index, required: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the distributions that requirements and all extras resolve to, see above."""
+    wanted, names = list(required), resolve(required)
+    for extra in _metadata(release, index).get_all("Provides-Extra") or ():
+        more = [
+            one for one in requirements(release, index, extra) if canonical(Requirement(one).name) != release.project
+        ]
+        try:
+            names = resolve(wanted + more)
+        except subprocess.CalledProcessError:
+            continue
+        wanted += more
+    return names
+
+
+def _metadata(release: Release, index: Index) -> email.message.Message:
+    wheel = release.plainest_wheel
+    return email.message_from_string(index.metadata(wheel) if wheel else "")
 
 
 def resolve(wanted: Sequence[str]) -> tuple[str, ...]:
@@ -253,7 +278,9 @@ def measure(application: Application, way: str, index: Index, work: Path, empty:
     """Analyse, create and start one application."""
     fetched = corpus.fetch(application.project, index, work)
     site = lay_wheel(application, index, work)
-    declared = resolve(requirements(release_of(application, index), index))
+    release = release_of(application, index)
+    required = requirements(release, index)
+    declared, with_extras = resolve(required), extras(release, index, required)
     own = {application.name, "pip"}
     seconds: dict[str, float] = {}
     ours: tuple[str, ...] = ()
@@ -296,45 +323,45 @@ def measure(application: Application, way: str, index: Index, work: Path, empty:
             if step != "run" or missing:
                 break
             by_import = said
-    wanted = tuple(sorted(set(declared) - own))
+    wanted = [tuple(sorted(set(names) - own)) for names in (declared, with_extras)]
     named = (application.name, application.version, application.half, way)
-    return Result(*named, ours, wanted, not (missing or said), missing, said, by_import, seconds)
+    return Result(*named, ours, *wanted, not (missing or said), missing, said, by_import, seconds)
 
 
 def table(results: Sequence[Result]) -> str:
     """Return the applications, a column for each way, and the totals of each half, as Markdown."""
     ways = [way for way in WAYS if any(one.way == way for one in results)]
-    heads = "".join(f" {way} | ratio | started |" for way in ways)
+    heads = "".join(f" {way} | ratio | with extras | started |" for way in ways)
     lines = [
-        f"| application | half | declared |{heads} what it said |",
-        f"| --- | --- | ---: |{' ---: | ---: | --- |' * len(ways)} --- |",
+        f"| application | half | declared | with extras |{heads} what it said |",
+        f"| --- | --- | ---: | ---: |{' ---: | ---: | ---: | --- |' * len(ways)} --- |",
     ]
     by_name: dict[str, dict[str, Result]] = {}
     for one in results:
         by_name.setdefault(one.name, {})[one.way] = one
     for name, rows in sorted(by_name.items(), key=lambda pair: (HALVES.index(_any(pair[1]).half), pair[0])):
         first = _any(rows)
-        cells = [f"{name} {first.version}", first.half, f"{len(first.declared)}"]
+        cells = [f"{name} {first.version}", first.half, f"{len(first.declared)}", f"{len(first.extras)}"]
         said = []
         for way in ways:
             one = rows.get(way)
             started = "" if one is None else "no" if not one.started else "by its import" if one.help else "yes"
-            cells += [f"{len(one.ours)}" if one and one.created else "", _ratio([one] if one else []), started]
+            cells += [f"{len(one.ours)}" if one and one.created else ""]
+            cells += [_ratio([one] if one else [], beside) for beside in BESIDE] + [started]
             said += [f"{way}: {text}" for text in ([one.missing or one.said or one.help] if one else []) if text]
         lines.append(f"| {' | '.join(cells)} | {' / '.join(said)} |")
     for half in (*HALVES, "all"):
         chosen = [one for one in results if half in (one.half, "all")]
         if not chosen or (half == "all" and len({one.half for one in results}) == 1):
             continue
-        cells = [
-            f"**{half}**",
-            "",
-            f"{sum(len(_any(rows).declared) for rows in by_name.values() if half in (_any(rows).half, 'all'))}",
-        ]
+        firsts = [_any(rows) for rows in by_name.values() if half in (_any(rows).half, "all")]
+        cells = [f"**{half}**", "", *(f"{sum(len(getattr(one, beside)) for one in firsts)}" for beside in BESIDE)]
         for way in ways:
             rows = [one for one in chosen if one.way == way]
-            over = sum(1 for one in rows if len(one.ours) > MOST * len(one.declared))
-            cells += [f"{sum(len(one.ours) for one in rows)}", f"{_ratio(rows)}, {over} above {MOST}"]
+            cells += [f"{sum(len(one.ours) for one in rows)}"]
+            for beside in BESIDE:
+                over = sum(1 for one in rows if len(one.ours) > MOST * len(getattr(one, beside)))
+                cells += [f"{_ratio(rows, beside)}, {over} above {MOST}"]
             cells += [f"{sum(one.started for one in rows)} of {len(rows)}"]
         lines.append(f"| {' | '.join(cells)} | |")
     return "\n".join(lines)
@@ -344,10 +371,10 @@ def _any(rows: Mapping[str, Result]) -> Result:
     return next(iter(rows.values()))
 
 
-def _ratio(rows: Sequence[Result]) -> str:
-    """Return how many distributions ours are for one declared, of those that were created."""
+def _ratio(rows: Sequence[Result], beside: str) -> str:
+    """Return how many distributions ours are for one that is declared, of those that were created."""
     created = [one for one in rows if one.created]
-    declared = sum(len(one.declared) for one in created)
+    declared = sum(len(getattr(one, beside)) for one in created)
     return f"{sum(len(one.ours) for one in created) / declared:.2f}" if declared else ""
 
 

@@ -12,6 +12,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import NoReturn
 
 from poncho import _cleanup
@@ -132,6 +133,8 @@ def _failed(prog: str, error: BaseException, arguments: Namespace) -> int:
         # pathlib's own is_dir and exists raise for what may not be looked at, where a library's user is not told of it.
         where, hint = os.fsdecode(error.filename), "check the path, and whether you may use it"
         error = PonchoError(f"{where}: cannot be used ({error.strerror})", hint=hint)
+    elif isinstance(error, ModuleNotFoundError) and not f"{error.name}.".startswith("poncho."):
+        error = _not_installed(error)
     if isinstance(error, PonchoError):
         _show(prog, error, arguments)
         # A command whose status 1 is an answer says what stands for an error.
@@ -145,6 +148,16 @@ def _failed(prog: str, error: BaseException, arguments: Namespace) -> int:
     )
     _show(prog, unexpected, arguments)
     return 70
+
+
+def _not_installed(error: ModuleNotFoundError) -> PonchoError:
+    """Return what is said where PONCHO's requirements are missing: its commands start from a bare clone, too."""
+    clone = Path(__file__).resolve().parents[2]
+    what = str(clone) if (clone / "pyproject.toml").is_file() else "poncho"
+    return PonchoError(
+        f"PONCHO is not installed for {sys.executable}: it has no module {error.name!r}",
+        hint=f"{sys.executable} -m venv DIR && DIR/bin/pip install {what}, then the commands in DIR/bin",
+    )
 
 
 def _is_of_a_stream(error: OSError) -> bool:
