@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from poncho.analysis import disk
 
@@ -20,16 +21,24 @@ _INIT = "__init__.py"
 _DOTTED = re.compile(r"""(['"])(\w+(?:\.\w+)+)\1""")
 
 
+class Walked(NamedTuple):
+    """A module that names a package, the files of that package, and the modules that may walk through it."""
+
+    namer: str
+    files: list[str]
+    walkers: list[str]
+
+
 @dataclass(slots=True)
 class ByName:
     """What the modules of a program name, as far as they were read.
 
     ``_packages`` are the packages named, with the module that does (any key), by the program's top-level package;
-    ``_walkers`` the top-level packages that walk through packages (``pkgutil``).
+    ``_walkers`` the modules that walk through packages (``pkgutil``), by the same.
     """
 
     _packages: dict[Path, list[tuple[str, str]]] = field(default_factory=dict)
-    _walkers: set[Path] = field(default_factory=set)
+    _walkers: dict[Path, list[str]] = field(default_factory=dict)
 
     def read(self, key: str, text: str, package: Path, imported: Sequence[str]) -> list[str]:
         """Return the files of the program that the text of its module ``key`` names.
@@ -47,17 +56,17 @@ class ByName:
         if any(one.startswith(_SEEKERS) for one in imported):
             found += _beside(str(package.parent), package.name)
         if "pkgutil" in imported:
-            self._walkers.add(package)
+            self._walkers.setdefault(package, []).append(key)
         return list(dict.fromkeys(found))
 
-    def walked(self) -> list[tuple[str, list[str]]]:
+    def walked(self) -> list[Walked]:
         """Return the modules of packages that were named since, where the program walks through packages."""
         found = []
-        for package in sorted(self._walkers & self._packages.keys()):
+        for package in sorted(self._walkers.keys() & self._packages.keys()):
             for key, folder in self._packages.pop(package):
                 inside = sorted(disk.listing(folder).items())
                 names = [name for name, is_a in inside if is_a == "f" and name.endswith(".py")]
-                found.append((key, [f"{folder}/{name}" for name in names]))
+                found.append(Walked(key, [f"{folder}/{name}" for name in names], self._walkers[package]))
         return found
 
 

@@ -9,13 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from poncho.analysis import disk
-from poncho.analysis.byname import ByName
+from poncho.analysis.byname import ByName, Walked
 from poncho.analysis.lazy import IN_A_TABLE
 from poncho.analysis.model import ELSEWHERE, Graph, Import, Need, Place, Problem, Tier
 from poncho.analysis.reach import EXTENSIONS, INIT, Finder, Outside, relative
 from poncho.analysis.reading import Reading
 from poncho.analysis.sources import Unit, UnreadableError, unit_of_file
-from poncho.analysis.weighing import Node, demote, is_own, outright_imported, running, settle, weighed
+from poncho.analysis.weighing import (
+    Node,
+    Where,
+    demote,
+    is_own,
+    outright_imported,
+    put_aside,
+    running,
+    settle,
+    surely_loaded,
+    weighed,
+)
 
 
 def follow(
@@ -38,6 +49,7 @@ def follow(
     finders: dict[tuple[Any, ...], Finder] = {}
     here = os.path.join(os.getcwd(), "")
     by_name = ByName()
+    walked: list[Walked] = []
 
     def enter(node: Node) -> None:
         graph.reached.update(node.edges)
@@ -64,13 +76,17 @@ def follow(
         _split(node, outside, finder, graph)
         _follow_names(key, node, by_name, outside)
         enter(node)
-        for namer, files in () if todo else by_name.walked():
-            _go(nodes[namer], files, Tier.CONDITIONAL)
-            enter(nodes[namer])
+        for one in () if todo else by_name.walked():
+            namer = nodes[one.namer]
+            walked.append(one._replace(files=[path for path in one.files if path not in namer.edges]))
+            _go(namer, one.files, Tier.CONDITIONAL)
+            enter(namer)
     demote(nodes)
     settle(nodes, entries)
     own = is_own([nodes[key] for key in entries])
     called = set() if own else running(nodes, entries)
+    loaded = nodes.keys() if own else surely_loaded(nodes, entries, called)
+    put_aside(nodes, entries, [one for one in walked if loaded.isdisjoint(one.walkers)])
     imported = outright_imported(nodes)
     for key in sorted(nodes):
         node = nodes[key]
@@ -78,7 +94,8 @@ def follow(
         for need in node.needs:
             deep = need.place.line in node.deep
             runs = deep and (key, need.place.line) in called
-            graph.needs.append(weighed(need, node, imported=key in imported, own=own, runs=runs, deep=deep))
+            where = Where(own=own, loaded=key in loaded, imported=key in imported, deep=deep, runs=runs)
+            graph.needs.append(weighed(need, node, where))
         if not node.unit.entry and node.unit.path:
             graph.modules.append(node.unit.path)
     return graph
@@ -141,6 +158,8 @@ def _split(node: Node, outside: Outside, finder: Finder, graph: Graph) -> None:
 def _reach(node: Node, one: Import, files: Sequence[str]) -> None:
     """Note the files that an import of a node's unit runs, and what it takes from them."""
     _go(node, files, one.tier)
+    if one.scope:
+        node.inner.setdefault(one.line, []).extend(files)
     if one.fallback:
         node.instead.update(files)
     if not (node.unit.entry and node.unit.inside):

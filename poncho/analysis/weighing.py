@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from poncho.analysis.byname import Walked
 from poncho.analysis.calls import Definitions
 from poncho.analysis.model import ASIDE, GUARDED, IN_BRANCH, IN_FUNCTION, Need, Tier
 from poncho.analysis.reading import Reading, parse
@@ -17,7 +19,8 @@ _LAUNCHER = re.compile(r"^[ \t]+sys\.argv\[0\] = .*\n(?:.*\n){0,4}[ \t]+sys\.exi
 
 @dataclass(slots=True)
 class Node:
-    """One text. ``deep`` are the lines of imports in functions; ``takes`` says of a name what it is in which files."""
+    """One text. ``deep`` are the lines of imports in functions, ``inner`` the program's files that such lines import;
+    ``takes`` says of a name what it is in which files."""
 
     unit: Unit
     reading: Reading
@@ -26,6 +29,7 @@ class Node:
     instead: set[str] = field(default_factory=set)
     needs: list[Need] = field(default_factory=list)
     deep: set[int] = field(default_factory=set)
+    inner: dict[int, list[str]] = field(default_factory=dict)
     takes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
 
@@ -60,6 +64,18 @@ def settle(nodes: Mapping[str, Node], entries: Sequence[str]) -> None:
             if target is not None and reached < target.tier:
                 target.tier = reached
                 todo.append(path)
+
+
+def put_aside(nodes: Mapping[str, Node], entries: Sequence[str], walked: Sequence[Walked]) -> None:
+    """Make optional what only walking through packages leads to, where no module that walks need be loaded."""
+    if not walked:
+        return
+    for one in walked:
+        for path in one.files:
+            nodes[one.namer].edges[path] = Tier.OPTIONAL
+    for key in nodes.keys() - set(entries):
+        nodes[key].tier = Tier.HINT
+    settle(nodes, entries)
 
 
 def outright_imported(nodes: Mapping[str, Node]) -> set[str]:
@@ -127,13 +143,36 @@ def running(nodes: Mapping[str, Node], entries: Sequence[str]) -> set[tuple[str,
     return found
 
 
-def weighed(need: Need, node: Node, *, imported: bool, own: bool, runs: bool, deep: bool) -> Need:
-    """Return a need with the tier that its module allows.
+def surely_loaded(nodes: Mapping[str, Node], entries: Sequence[str], called: set[tuple[str, int]]) -> set[str]:
+    """Return the modules that are loaded whenever the program runs; ``called`` are the imports in functions that do."""
+    found: set[str] = set()
+    todo = list(entries)
+    while todo:
+        key = todo.pop()
+        if key in found or key not in nodes:
+            continue
+        found.add(key)
+        node = nodes[key]
+        todo += [path for path, tier in node.edges.items() if tier is Tier.REQUIRED]
+        todo += [path for line, files in node.inner.items() if (key, line) in called for path in files]
+    return found
 
-    ``imported``: another module imports that one outright; ``own``: see ``is_own``; ``deep``: it stands in a function,
-    ``runs``: in one that surely runs.
-    """
+
+class Where(NamedTuple):
+    """Where an import stands: in code that is ``own`` (see ``is_own``), in a module that is surely ``loaded`` or that
+    another one has ``imported`` outright, ``deep`` in a function, in one that surely ``runs``."""
+
+    own: bool
+    loaded: bool
+    imported: bool
+    deep: bool
+    runs: bool
+
+
+def weighed(need: Need, node: Node, where: Where) -> Need:
+    """Return a need with the tier that the place where it stands allows."""
     unit = node.unit
+    own, loaded, imported, deep, runs = where
     tier, why = max(need.tier, node.tier), need.why
     if unit.cap >= Tier.OPTIONAL and node.tier >= Tier.OPTIONAL:
         return need._replace(tier=tier, why=ASIDE)
@@ -147,6 +186,15 @@ def weighed(need: Need, node: Node, *, imported: bool, own: bool, runs: bool, de
         # Reached from a console script, but only where this function is called: two times of three the metadata of its
         # package does not require it.
         tier, why = max(tier, Tier.OPTIONAL), f"{need.why} of a package that need not run"
+    elif (
+        unit.inside
+        and not own
+        and not unit.entry
+        and tier is Tier.CONDITIONAL
+        and not loaded
+        and _is_adapter(unit, need)
+    ):
+        tier, why = Tier.OPTIONAL, "in a module of its name, which need not be loaded"
     elif unit.inner and need.tier <= Tier.CONDITIONAL and tier is Tier.OPTIONAL:
         why = "in a module that the package goes on without"
     elif unit.inner and need.tier is Tier.REQUIRED and tier is Tier.CONDITIONAL:
@@ -157,3 +205,8 @@ def weighed(need: Need, node: Node, *, imported: bool, own: bool, runs: bool, de
     if unit.inside and not own and deep and not runs and tier is Tier.OPTIONAL:
         need = need._replace(attempt=None)  # nothing asks for one of several ways
     return need if tier is need.tier and why is need.why else need._replace(tier=tier, why=why)
+
+
+def _is_adapter(unit: Unit, need: Need) -> bool:
+    """Tell whether a module has the name of what it imports: ``backends/redis.py`` is there for those who have redis."""
+    return unit.path is not None and unit.path.stem.casefold() == need.name.partition(".")[0].casefold()

@@ -32,6 +32,8 @@ _DEBIAN_EDITS = (
     (re.compile(r"((?:prefix_scheme|name) = )(['\"])posix_local\2"), r"\1\2posix_prefix\2"),
     (re.compile(r"dist-packages"), "site-packages"),
 )
+# The name as a constant of frozen code: a C string up to Python 3.12, marshalled (a short string, its length before it) since.
+_FROZEN = re.compile(rb"dist-packages(?=\0)|(?<=[zZ\xda\xfa]\r)dist-packages")
 
 
 def replace_prefix(data: bytes, facts: InterpreterFacts) -> bytes:
@@ -93,7 +95,7 @@ def debian_interpreter(data: bytes) -> bytes:
     ``site`` is frozen into the interpreter (Python 3.11 and later), so its text file is not read. Both names have the
     same length.
     """
-    return data.replace(b"dist-packages\0", b"site-packages\0")
+    return _FROZEN.sub(b"site-packages", data)
 
 
 # Where Linux distributions keep the certificates that they trust, and what an environment itself holds (requests' and

@@ -202,6 +202,42 @@ def test_all_modules_of_a_named_package_are_loaded_where_the_program_walks_throu
     assert not _included(_entry(tmp_path / "other", still))
 
 
+def test_a_walk_through_packages_counts_only_where_the_program_surely_loads_the_module_that_walks(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "app/cli.py": "GROUPS = ['app.commands']\ndef main():\n    from .walk import walk\n    walk(GROUPS)\n",
+        "app/walk.py": "from pkgutil import iter_modules\ndef walk(names): pass\n",
+        "app/commands/__init__.py": "",
+        "app/commands/fetch.py": "import requests\n",
+    }
+    assert _included(_entry(tmp_path, files)) == {"requests"}
+    idle = "GROUPS = ['app.commands']\ndef main(): pass\ndef serve():\n    from .walk import walk\n"
+    aside = _entry(tmp_path / "idle", {**files, "app/cli.py": idle})
+    assert [(one.name, one.tier, one.included) for one in aside.findings] == [("requests", Tier.OPTIONAL, False)]
+    # What imports lead to as well is as sure as they are.
+    both = idle + "    from .commands import fetch\n"
+    assert _included(_entry(tmp_path / "both", {**files, "app/cli.py": both})) == {"requests"}
+
+
+def test_a_module_named_after_the_package_it_imports_is_for_those_who_have_that(tmp_path: Path) -> None:
+    files = {
+        "app/cli.py": "def main(): pass\ndef plot():\n    from .backends import Matplotlib, other\n",
+        "app/backends/__init__.py": "def get():\n    from . import matplotlib, other\n",
+        "app/backends/matplotlib.py": "import matplotlib.pyplot\nimport numpy\n",
+        "app/backends/other.py": "import pandas\n",
+    }
+    analysis = _entry(tmp_path, files)
+    assert _included(analysis) == {"numpy", "pandas"}
+    left = next(one for one in analysis.findings if one.name == "matplotlib")
+    assert (left.tier, left.reasons[0].why) == (Tier.OPTIONAL, "in a module of its name, which need not be loaded")
+    surely = {**files, "app/cli.py": "def main():\n    from .backends import get\n    get()\n"}
+    assert _included(_entry(tmp_path / "surely", surely)) == {"matplotlib", "numpy", "pandas"}
+    # A script that somebody wrote asks for all that it leads to.
+    own = _write(tmp_path / "own", {**files, "app/__init__.py": "", "script.py": "from app.backends import get\n"})
+    assert _included(analyze(own / "script.py")) == {"matplotlib", "numpy", "pandas"}
+
+
 def test_packages_named_after_a_program_that_looks_for_plug_ins_are_its_plug_ins(tmp_path: Path) -> None:
     files = {
         "app/cli.py": "from importlib.metadata import entry_points\ndef main(): pass\n",

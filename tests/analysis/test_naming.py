@@ -568,9 +568,7 @@ class TestWhichEnvironment:
 
     def test_a_directory_on_path_that_cannot_be_looked_into_is_passed_over(self, env: Any) -> None:
         # As for another user's environment, only that root may look into those.
-        hidden = "/" + "x" * 300
-        with pytest.raises(OSError, match="too long"):
-            Path(hidden, "python3").exists()
+        hidden = "/" + "x" * 300  # before Python 3.14, exists() raises for it
         assert find_environment(environ={"PATH": f"{hidden}:{env.prefix}/bin"}).prefix == env.prefix
 
     def test_without_one_it_is_that_of_the_running_interpreter(self) -> None:

@@ -233,7 +233,7 @@ def test_headers_alone_say_what_the_parser_would(text: str) -> None:
         "if x:\n    if y:\n\timport a",
         "if x <> y:\n    import a",
         "def lambda():\n    import a",
-        "try:\n    import a\nexcept ImportError, e:\n    a = None",
+        "try:\n    import a\nexcept ImportError e:\n    a = None",
         "try:\n    import a\nexcept ImportError:\n    print 'no a'",
         "try:\n    import a\nexcept ImportError:\n    None = 1",
         "try:\n    import a\nexcept ImportError:\n    class = 1",

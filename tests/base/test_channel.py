@@ -17,6 +17,7 @@ from poncho.store import BuilderCache
 from tests.support.interpreters import (
     environment_with_only,
     install_base,
+    is_debian,
     run_python,
     uv_managed_copy,
 )
@@ -51,12 +52,11 @@ def _source(root: Path) -> tuple[str, dict[str, str]]:
 def _debian(root: Path) -> tuple[str, dict[str, str]]:
     if not DEBIAN.exists():
         pytest.skip("this machine has no /usr/bin/python3")
-    question = (
-        "import platform, sysconfig; print('posix_local' in sysconfig.get_scheme_names(), platform.python_version())"
-    )
-    is_debian, version = subprocess.check_output([str(DEBIAN), "-I", "-c", question], text=True).split()
-    if is_debian != "True":
+    if not is_debian(DEBIAN):
         pytest.skip("/usr/bin/python3 is not Debian's")
+    version = subprocess.check_output(
+        [str(DEBIAN), "-I", "-c", "import platform as p; print(p.python_version())"], text=True
+    ).strip()
     if version == RUNNING:
         pytest.skip("the tests run in Debian's interpreter themselves")
     return version, dict(os.environ)
@@ -167,6 +167,8 @@ def test_a_version_that_is_not_here_is_refused_with_what_is(cache: BuilderCache)
 
 
 def test_a_uv_managed_interpreter_is_found_and_runs_after_the_original_is_gone(tmp_path: Path) -> None:
+    if is_debian(Path(sys.executable)):
+        pytest.skip("the tests run in Debian's interpreter, which uv does not install")
     installed = uv_managed_copy(tmp_path)
     copied = next(installed.glob("*/bin/python3"))
     cache = BuilderCache(tmp_path / "cache")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import command_path, environment
+from tests.support.cli import CHECKOUT, command_path, environment
 
 
 def analyze(python: Path, program: Path, **env: str | None) -> str:
@@ -41,10 +41,10 @@ def test_a_hint_when_nothing_is_active_and_none_when_something_is(tmp_path: Path
 def test_a_bare_clone_says_how_to_install_it(tmp_path: Path, command: str, arguments: list[str]) -> None:
     (tmp_path / "spec.yaml").write_text("dependencies: [numpy]\n")
     # -S: the interpreter as it is, without the libraries that these tests run with.
-    line = [sys.executable, "-I", "-S", str(command_path(command)), *arguments]
+    line = [sys.executable, "-I", "-S", str(CHECKOUT / "bin" / command), *arguments]
     done = subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 2
     assert f"PONCHO is not installed for {sys.executable}: it has no module " in done.stderr
-    assert f"-m venv DIR && DIR/bin/pip install {command_path(command).parents[1]}" in done.stderr
+    assert f"-m venv DIR && DIR/bin/pip install {CHECKOUT}" in done.stderr
     assert sorted(one.name for one in tmp_path.iterdir()) == ["spec.yaml"]

@@ -59,8 +59,8 @@ def test_mistake_is_named_with_pointer_and_hint(text, pointer, words, hint):
 
 
 def test_invalid_json_is_named_by_line_and_column():
-    with pytest.raises(SpecError, match=r"^s: line 3, column 1: not JSON"):
-        loads_spec('{"pip": ["a",\n  "b",\n]}', source="s")
+    with pytest.raises(SpecError, match=r"^s: line 3, column 2: not JSON"):
+        loads_spec('{"pip": ["a",\n  "b",\n c]}', source="s")
 
 
 def test_a_key_that_stands_twice_is_refused():
