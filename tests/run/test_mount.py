@@ -258,6 +258,7 @@ def test_an_ordinary_user_mounts(image: PackedPackage, tmp_path: Path, helper: s
         user ./run -e env.squashfs --env "A=b c'd" --list-env -- true
         user ./run -e env.squashfs --env "A=b c'd" -- sh -c 'echo "$A"; exit 7' || echo "status $?"
         user ./run -e env.squashfs --print-env=json | grep CONDA_PREFIX
+        user sh -c 'echo A=piped | ./run -e env.squashfs --env-file /dev/stdin -- printenv A'
         ps -A -o comm= | grep -c '^squashfuse_ll$' >/mnt/node/daemons || :
     """
     runner = Runner(tmp_path / "node")
@@ -272,6 +273,7 @@ def test_an_ordinary_user_mounts(image: PackedPackage, tmp_path: Path, helper: s
     assert lines[:6] == [f"{root}/share", str(NOBODY), str(NOBODY)] * 2, done.stderr
     assert lines[6:8] == ["b c'd", "status 7"]
     assert json.loads("{" + lines[8].rstrip(",") + "}") == {"CONDA_PREFIX": root}
+    assert lines[9] == "piped"
     assert "mounted by" in done.stderr
     assert ("in a namespace of its own" in done.stderr) == (helper == "none")
 

@@ -103,3 +103,28 @@ def test_what_the_caller_calls_field_separators_does_not_cut_the_digest(run: Run
         assert done.ok().out.strip().startswith("/")
         assert done.err == ""
     assert len([one for one in (run.directory / "store").glob("*") if len(one.name) == 64]) == 1
+
+
+def test_bash_options_that_the_caller_exports_change_nothing(run: Runner, package: Path) -> None:
+    env = {"BASHOPTS": "dotglob:failglob:nocasematch:nullglob"}
+    for options in ([], ["-u", "env"], ["--no-store"]):
+        for _ in ("cold", "warm"):
+            assert run("-e", package, *options, "say", "x", env=env).ok().out == "x\n"
+
+
+@pytest.mark.parametrize("path", ["", "/nonexistent"])
+def test_a_path_that_leads_to_no_tools_is_the_commands_alone(run: Runner, package: Path, path: str) -> None:
+    show = ["/bin/sh", "-c", 'echo "${PATH#"$CONDA_PREFIX"/bin}"']
+    for options in ([], ["--no-store"]):
+        for _ in ("cold", "warm"):
+            done = run("-e", package, *options, "--", *show, env={"PATH": path}).ok()
+            assert done.out == (f":{path}\n" if path else "\n")
+            assert done.err == ""
+
+
+def test_signals_that_the_caller_ignores_stay_ignored(run: Runner, package: Path) -> None:
+    for options in ([], ["-d"], ["--no-store"]):
+        argv = run.command("-e", package, *options, "--", "/bin/grep", "SigIgn", "/proc/self/status")
+        argv = ["/bin/sh", "-c", 'trap "" HUP TERM; exec "$@"', "sh", *argv]
+        done = subprocess.run(argv, env=run.environment(), cwd=run.cwd, capture_output=True, text=True, check=True)
+        assert int(done.stdout.split()[1], 16) & 0x4007 == 0x4001

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.support.handmade import plain
 from tests.support.runner import Runner
 
+IT_S = "it's"
 SHOW = 'printf "%s|" "${A-unset}" "${B-unset}"'
 
 
@@ -148,3 +150,39 @@ def test_a_store_that_is_a_file_is_named(run: Runner, package: Path, tmp_path: P
     (tmp_path / "file").write_text("")
     store = {"PONCHO_STORE": str(tmp_path / "file")}
     run("-e", package, "say", env=store).refused(f"the store {tmp_path / 'file'} is not a directory", "hint:")
+
+
+@pytest.mark.parametrize("options", [[], ["--clean-env"]])
+def test_names_that_a_shell_keeps_for_itself_are_variables_like_others(
+    run: Runner, package: Path, tmp_path: Path, options: list[str]
+) -> None:
+    """As in a file that Docker Compose reads: bash would end at UID, zsh become that user."""
+    plain().write(simple := tmp_path / "simple.tar.gz")
+    (file := tmp_path / "variables").write_text("UID=1234\nGID=it's\nOPTIND=x\nA=1\n")
+    show = "import os, sys; print([os.environ.get(n) for n in sys.argv[1:]], os.getuid())"
+    argv = [sys.executable, "-c", show, "UID", "GID", "OPTIND", "SHLVL", "A"]
+    for one in (package, simple):
+        done = run("-e", one, *options, "--env-file", file, "--env", "SHLVL=7", "--", *argv).ok()
+        assert done.out == f"{['1234', IT_S, 'x', '7', '1']} {os.getuid()}\n"
+
+
+def test_a_clean_environment_has_no_names_either_that_no_shell_could_have(run: Runner, package: Path) -> None:
+    env = {"a.b": "1", "it's mine": "2", "BASH_FUNC_a-b%%": "() { :; }", "BASH_FUNC_module%%": "() { :; }"}
+    done = run("-e", package, "--clean-env", "env", env=env).ok()
+    assert not {line.partition("=")[0] for line in done.out.splitlines()} & set(env)
+
+
+def test_what_is_printed_has_every_name_and_any_bytes(run: Runner, package: Path) -> None:
+    argv = run.command("-e", package, "--env", "_project=1", "--print-env=json", "--env", "A=")
+    argv[-1] += "\udcff"
+    done = subprocess.run(
+        argv, env=run.environment({"LC_ALL": "C.UTF-8"}), cwd=run.cwd, capture_output=True, check=True
+    )
+    printed = json.loads(done.stdout.decode("utf-8", "surrogateescape"))
+    assert printed["A"] == "\udcff"
+    assert printed["_project"] == "1"
+
+
+@pytest.mark.parametrize("seconds", ["08", "000", "99999999999999999999999"])
+def test_any_number_is_a_wait(run: Runner, package: Path, seconds: str) -> None:
+    assert run("-e", package, "-w", seconds, "say", "x").ok().out == "x\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -80,3 +81,38 @@ def test_another_run_does_not_sweep_it_away(run: Runner, package: Path) -> None:
     hold.wait(10)
     run("-e", package, "say", "x").ok()
     assert hold.stdout.readline() == b"alive\n"
+
+
+def test_a_runner_that_is_killed_before_it_becomes_the_command_leaves_no_watcher(run: Runner, package: Path) -> None:
+    """The last moment: the watcher is there, the command not yet."""
+    if run.shell == "busybox":
+        pytest.skip("busybox has a setsid of its own, which nothing on PATH replaces")
+    tools = run.directory / "tools"
+    tools.mkdir()
+    (tools / "setsid").write_text(
+        '#!/bin/sh\nkill -KILL "$VICTIM"\nwhile [ -d "/proc/$VICTIM" ]; do :; done\nexec "$@"\n'
+    )
+    (tools / "setsid").chmod(0o755)
+    env = {"PATH": f"{tools}:{os.environ['PATH']}"}
+    argv = ["/bin/sh", "-c", 'VICTIM=$$; export VICTIM; exec "$@"', "sh"]
+    argv += run.command("-e", package, "--no-store", "sleep", "30")
+    done = subprocess.run(argv, env=run.environment(env), cwd=run.cwd, timeout=10, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert left(run) == []
+
+
+def test_without_a_descriptor_for_it_nothing_is_left_behind(run: Runner, package: Path) -> None:
+    argv = ["/bin/sh", "-c", 'exec "$@" 3<&0 4<&0 5<&0 6<&0 7<&0 8<&0 9<&0', "sh"]
+    argv += run.command("-e", package, "--no-store", "say")
+    done = subprocess.run(
+        argv,
+        env=run.environment(),
+        cwd=run.cwd,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 125
+    assert "descriptor" in done.stderr
+    assert not run.store.exists() or left(run) == []

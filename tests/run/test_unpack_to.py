@@ -111,3 +111,9 @@ def test_a_tarball_of_conda_pack_works_too(run: Runner, package: Path, tmp_path:
         assert run("-e", tarball, "-u", "env", "where").ok().out == f"{run.cwd}/env\n"
         assert run("-e", package, "-u", "env", "say", "x").ok().out == "x\n"
     assert "reading" not in run("-d", "-e", tarball, "-u", "env", "where").ok().err
+
+
+def test_a_name_that_ends_in_a_newline_is_never_another_directory(run: Runner, package: Path) -> None:
+    (run.cwd / "env").mkdir()
+    run("-e", package, "-u", "env\n", "say", "x").refused("holds a newline")
+    assert os.listdir(run.cwd / "env") == []
