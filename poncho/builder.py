@@ -22,10 +22,11 @@ from poncho.lock.model import Lock, LockedConda
 from poncho.lock.portable import portable as portable_lock
 from poncho.pack import Overlay, PackedPackage, PackOptions, check_tools, pack
 from poncho.resolution import Means, installable, resolve_spec, update_lock, with_places
-from poncho.source import check_fresh, read_lock, read_source, read_text
+from poncho.source import check_fresh, is_package, read_lock, read_source, read_text
 from poncho.space import Space
 from poncho.spec import Spec, as_spec, decode, dumps, portable, spec_digest
 from poncho.store import BuilderCache, atomic_file
+from poncho.store.atomic import check_replaceable
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,10 @@ def _create(
     space: Space,
     reporter: Reporter,
 ) -> PackedPackage:
+    check_not_source(source, target)
     found = read(source, options=options, reporter=reporter)
+    if isinstance(found, Spec) and options.lock is not None and not options.locked:
+        check_not_source(source, options.lock)
     if isinstance(found, Path):
         if options.locked:
             raise UsageError("an environment is packed as it is, so there is no lock to build it from")
@@ -224,6 +228,15 @@ def check_output(target: Path, *, directory: bool = False) -> None:
         raise StoreError(f"{target.parent}: cannot be written", hint="choose a directory that you may write to")
     if why not in (None, os.strerror(errno.ENOENT)):
         raise StoreError(f"{target}: cannot be written ({why})", hint="choose another name")
+    check_replaceable(target)
+
+
+def check_not_source(source: object, target: Path) -> None:
+    """Refuse to write over the text that the work starts from. A package may replace itself. Raises UsageError."""
+    if not isinstance(source, (str, Path)) or not os.path.isfile(source) or not os.path.isfile(target):
+        return
+    if os.path.samefile(source, target) and not is_package(Path(source)):
+        raise UsageError(f"{target}: is what is to be read, and would be overwritten", hint="name another file")
 
 
 def _why_not(path: Path) -> str | None:

@@ -128,6 +128,8 @@ def needed_bytes(lock: Lock, *, cache: BuilderCache, offline: bool = False) -> i
 def _conda(item: LockedConda, cache: BuilderCache) -> Part:
     base = cache.root / "conda"
     held = base / "pkgs" / f"{item.name}-{item.version}-{item.build}"
+    if item.sha256 is None:  # kept by where it came from (rattler_worker.installing)
+        held = next(held.parent.glob(f"{held.name}-{'[0-9a-f]' * 64}"), held)
     size, local = item.size, _local(item.url)
     if local is not None and size is None:
         size = _size_of(local)

@@ -124,6 +124,15 @@ def check_fresh(lock: Lock, spec: Spec, path: Path, *, moving: Sequence[str] = (
     )
 
 
+def is_package(path: Path) -> bool:
+    """Tell whether a file is a package, or another archive, and no text."""
+    try:
+        with path.open("rb") as stream:
+            return _is_package(stream.read(1 << 20))
+    except OSError:
+        return False
+
+
 def _is_package(data: bytes) -> bool:
     # A self-extracting package begins like a script; no text holds a zero byte.
     return data.startswith(_ARCHIVES) or data[257:262] == b"ustar" or b"\0" in data[: 1 << 20]

@@ -148,6 +148,8 @@ def command(arguments: Namespace) -> int:
     if arguments.output is None and not arguments.dry_run:
         hint = f"{prog} {arguments.spec} env.tar.gz; --dry-run needs none"
         raise UsageError("the following arguments are required: OUTPUT", hint=hint)
+    if arguments.output == "-":
+        raise UsageError("a package cannot be written to standard output", hint="name a file, ./- if that is its name")
     options = CreateOptions(
         conda_executable=arguments.conda_executable,
         offline=arguments.offline,

@@ -52,12 +52,14 @@ def make_parser(prog: str) -> Parser:
 
 def command(arguments: Namespace) -> int:
     """Lock what the arguments ask for."""
-    from poncho.builder import CreateOptions, read, resolve, write_lock
+    from poncho.builder import CreateOptions, check_not_source, read, resolve, write_lock
     from poncho.errors import SpecError, UsageError
     from poncho.lock.codec import dumps
     from poncho.lock.compare import lock_changes
     from poncho.lock.model import Lock
 
+    if arguments.output == Path("-"):
+        arguments.output = None
     if arguments.locked and (arguments.output is None or arguments.update):
         raise UsageError("--locked checks a lock: name it", hint="poncho lock spec.json -o lock.json --locked")
     options = CreateOptions(
@@ -70,6 +72,8 @@ def command(arguments: Namespace) -> int:
     with reporter_for(arguments, _PROG) as reporter:
         given = sys.stdin.buffer if arguments.spec == "-" else arguments.spec
         source = read(given, options=options, reporter=reporter, **choice)
+        if not isinstance(source, Lock) and arguments.output is not None and not arguments.locked:
+            check_not_source(arguments.spec, arguments.output)
         old: object = source
         if arguments.update and not isinstance(source, Lock) and arguments.output is not None:
             if not os.path.exists(arguments.output):

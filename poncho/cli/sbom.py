@@ -32,7 +32,7 @@ def command(arguments: Namespace) -> int:
 
     found = bill_of_materials(arguments.environment, name=arguments.name)
     text = json.dumps(found, indent=2) + "\n"
-    if arguments.output is None:
+    if arguments.output in (None, Path("-")):
         sys.stdout.write(text)
         return 0
     with atomic_file(arguments.output.absolute()) as private:

@@ -204,8 +204,8 @@ class CommandEngine:
         packages.mkdir(parents=True, exist_ok=True)
         env = {**self._environment(), **(settings or {}), "CONDA_SUBDIR": platform, "CONDA_PKGS_DIRS": str(packages)}
         for virtual in virtual_packages or ():
-            name, _, rest = virtual.removeprefix("__").partition("=")
-            env[f"CONDA_OVERRIDE_{name.upper()}"] = rest.partition("=")[0]
+            name, version, build = (*virtual.removeprefix("__").split("="), "", "")[:3]
+            env[f"CONDA_OVERRIDE_{name.upper()}"] = build if name == "archspec" else version
         done = run_tool(argv, env=env, step=f"run {self.name}", check=False)
         answer = last_json(done.stdout)
         if done.returncode != 0 or (

@@ -118,6 +118,8 @@ class RattlerEngine:
         try:
             return tuple(self._call("virtual_packages", lambda event: None, platform=platform))
         except WorkerFailure as failure:
+            if "is not a platform" in failure.message:
+                raise _solve_error(failure, SolveRequest((), (), platform)) from None
             raise BuildError(f"cannot detect this machine's virtual packages: {failure.message}") from None
 
     def matching(self, specs: Sequence[str], records: Sequence[LockedConda]) -> list[list[str]]:

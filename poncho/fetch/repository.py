@@ -97,6 +97,9 @@ class _Builder:
             check_out(mirror, found, destination, lfs=source.lfs, scratch=scratch, reporter=self._reporter)
             seconds = commit_time(mirror, found)
             parts = submodules(mirror, found) if source.submodules else ()
+            if not source.submodules and (destination / ".gitmodules").is_file():
+                message = f"{remote.url}: has submodules; their directories stay empty without `submodules`"
+                self._reporter(Event("warning", "data", message))
         # The lock of this mirror is free again: a submodule may come from the same remote.
         for part in parts:
             place = destination / part.path

@@ -59,7 +59,9 @@ class Installer:
 
         The number counts what installing gives: raise it when the same packages give other files.
         """
-        packages = [(one.name, one.version, one.build, one.subdir, one.sha256 or one.url) for one in self.records]
+        packages = [
+            (one.name, one.version, one.build, one.subdir, one.sha256 or f"{one.url}#{one.md5}") for one in self.records
+        ]
         programs = [__version__, self.engine.identity, _pip_installer(), COMPILER]
         return answer_key("environment 2", programs, self.platform, packages)
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import unquote
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, canonicalize_version
 
 from poncho.lock.model import Lock, LockedBase, LockedConda, LockedGit, LockedHttp, LockedPip
 from poncho.lock.places import absolute
@@ -47,6 +48,7 @@ REPEATED = frozenset(CONDA_KEYS) | {"fn", "extracted_package_dir", "package_tarb
 # Names become parts of paths: nothing but these characters, and none of them first.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _WORD = re.compile(r"[A-Za-z0-9_.+!~-]+")
+_EXACT = re.compile(r"([A-Za-z0-9_.-]+)\s*==\s*([A-Za-z0-9_.+!-]+)")
 _SCHEMES = ("https://", "http://", "file://", "s3://", "oci://", BASE_URL)
 _ARCHIVES = (".conda", ".tar.bz2")
 
@@ -121,6 +123,8 @@ def _conda(reader: Reader) -> LockedConda:
         md5=_hex(reader, "md5", 32),
         size=_size(reader),
     )
+    if not unquote(entry.filename).lower().startswith(f"{entry.name}-{entry.version}-".lower()):
+        _fail_changed(reader, "url", f"{entry.filename} is not {entry.name} {entry.version}")
     if record is None:
         return entry
     facts = {key: getattr(entry, key) for key in CONDA_KEYS[:-1] if getattr(entry, key) is not None}
@@ -146,7 +150,7 @@ def _pip(reader: Reader) -> LockedPip:
     version, url = reader.get("version"), reader.get("url")
     _need(reader, "requirement")
     requirement = reader.child("requirement")
-    return LockedPip(
+    entry = LockedPip(
         name=_name(reader),
         version=_word(reader, "version") if version and version.value else "",
         requirement=check_requirement(requirement.string(), requirement.fail),
@@ -154,6 +158,19 @@ def _pip(reader: Reader) -> LockedPip:
         sha256=_sha256(reader),
         size=_size(reader),
     )
+    exact = _EXACT.fullmatch(entry.requirement)
+    if exact and entry.version and _identity(exact[1], exact[2]) != _identity(entry.name, entry.version):
+        _fail_changed(reader, "requirement", f"{entry.requirement} is not {entry.name} {entry.version}")
+    return entry
+
+
+def _identity(name: str, version: str) -> tuple[str, str]:
+    return canonicalize_name(name), canonicalize_version(version)
+
+
+def _fail_changed(reader: Reader, key: str, message: str) -> NoReturn:
+    hint = "one of them was changed by hand; change the spec, and let poncho lock … --update NAME move the package"
+    reader.child(key).fail(message, hint=hint)
 
 
 def _git(reader: Reader) -> LockedGit:

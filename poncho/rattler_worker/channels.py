@@ -45,9 +45,12 @@ def _channel(name: str, config: rattler.ChannelConfig) -> rattler.Channel:
 
 def find_platform(name: str) -> rattler.Subdir:
     try:
-        return rattler.Subdir(name)
-    except errors.ParseSubdirError as error:
-        raise Failure("spec", f"{name!r} is not a platform such as linux-64 or osx-arm64") from error
+        platform = rattler.Subdir(name)
+    except errors.ParseSubdirError:
+        platform = None
+    if platform is None or "-" not in name:  # noarch is no machine; linux64 is one to rattler, and to no channel
+        raise Failure("spec", f"{name!r} is not a platform such as linux-64 or osx-arm64")
+    return platform
 
 
 def match_specs(

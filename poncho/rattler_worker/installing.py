@@ -28,10 +28,12 @@ async def install(request: dict[str, Any], send: Send) -> list[str]:
     """Link the records into the prefix, run their post-link scripts; return the order in which they were linked."""
     # An explicit list says nothing of what its packages depend on; they say it themselves.
     incomplete = {document["name"] for document in request["records"] if "depends" not in document}
-    records = [from_json({"depends": [], **document}) for document in request["records"]]
-    cache = Path(request["cache"]) / "pkgs"
+    unsure = {document["name"] for document in request["records"] if not document.get("sha256")}
+    records = [from_json({"depends": [], **_with_origin(document)}) for document in request["records"]]
+    folder = Path(request["cache"]) / "pkgs"
+    cache = PackageCache(folder).with_cached_origin() if unsure else PackageCache(folder)
     if request["offline"]:
-        index = await PackageCache(cache).index()
+        index = await cache.index()
         missing = [r for r in records if not r.url.startswith("file:") and not index.contains_url(r, r.url)]
         if missing:
             names = ", ".join(record.file_name for record in missing[:NAMED])
@@ -41,7 +43,8 @@ async def install(request: dict[str, Any], send: Send) -> list[str]:
         await rattler.install(
             records,
             request["prefix"],
-            cache_dir=cache,
+            cache_dir=folder,
+            package_cache=cache,
             installed_packages=[],
             platform=rattler.Subdir(request["platform"]),
             execute_link_scripts=False,
@@ -54,8 +57,9 @@ async def install(request: dict[str, Any], send: Send) -> list[str]:
         words = str(error)
         guilty = next((r.file_name for r in records if r.file_name in words or r.url in words), None)
         raise Failure("install", words, package=guilty) from error
-    if incomplete:
-        records = [_complete(path, incomplete) for path in sorted(Path(request["prefix"], "conda-meta").glob("*.json"))]
+    if incomplete or unsure:
+        metadata = sorted(Path(request["prefix"], "conda-meta").glob("*.json"))
+        records = [_complete(path, incomplete, unsure) for path in metadata]
     ordered = rattler.PackageRecord.sort_topologically(list(records))
     if request["link_scripts"]:
         if any(Path(request["prefix"], "bin").glob(".*-post-link.sh")):
@@ -65,11 +69,26 @@ async def install(request: dict[str, Any], send: Send) -> list[str]:
     return [record.name.normalized for record in ordered]
 
 
-def _complete(path: Path, incomplete: set[str]) -> rattler.PrefixRecord:
+def _with_origin(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the record with all that tells its file from others in its URL, where it has no sha256.
+
+    rattler's cache knows a package by name, version, build and sha256. Without the last, another channel's package of the
+    same name would be taken for it, and its md5 never be looked at: then the cache goes by the URL, too.
+    """
+    if document.get("sha256") or not document.get("md5"):
+        return document
+    return {**document, "url": f"{document['url']}#{document['md5']}"}
+
+
+def _complete(path: Path, incomplete: set[str], unsure: set[str]) -> rattler.PrefixRecord:
     """Return the record of an installed package; one that was incomplete is completed from the package itself."""
     document = json.loads(path.read_text(encoding="utf-8"))
-    extracted = document.get("extracted_package_dir")
+    extracted, more = document.get("extracted_package_dir"), {}
     if document["name"] in incomplete and extracted:
         index = json.loads(Path(extracted, "info", "index.json").read_text(encoding="utf-8"))
-        path.write_text(json.dumps({**document, **{key: index[key] for key in KEPT if key in index}}, indent=2) + "\n")
+        more = {key: index[key] for key in KEPT if key in index}
+    if document["name"] in unsure:
+        more["url"] = document["url"].partition("#")[0]
+    if more:
+        path.write_text(json.dumps({**document, **more}, indent=2) + "\n")
     return rattler.PrefixRecord.from_path(path)

@@ -9,6 +9,7 @@ import rattler
 from rattler.package import BuildString
 from rattler.virtual_package import GenericVirtualPackage, VirtualPackage, VirtualPackageOverrides
 
+from poncho.rattler_worker.channels import find_platform
 from poncho.rattler_worker.failure import Failure, Send
 
 
@@ -17,6 +18,7 @@ def find_virtual_packages(request: dict[str, Any]) -> list[GenericVirtualPackage
         return [_generic(text) for text in request["virtual_packages"]]
     if request["platform"] == str(rattler.Subdir.current()):
         return [package.into_generic() for package in VirtualPackage.detect(VirtualPackageOverrides.from_env())]
+    find_platform(request["platform"])
     return [_generic(text) for text in _usual(request["platform"])]
 
 

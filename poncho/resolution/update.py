@@ -148,6 +148,8 @@ def _with_conda(lock: Lock, names: set[str], spec: Spec, means: Means) -> Lock:
             engine=means.engine,
             platform=lock.platform,
             constraints=tuple(rest),
+            # It is for the machine that the lock says, whoever moves it.
+            virtual_packages=lock.virtual_packages or None,
             offline=means.offline,
             reporter=means.reporter,
         )

@@ -161,12 +161,32 @@ def _toml(text: str, source: str | None) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, *, source: str | None = None) -> Any:
-    """Return the value of a YAML text, versions kept as written (``1.10`` stays a string). Raises SpecError."""
+    """Return the value of a YAML text, versions kept as written (``1.10`` stays a string), duplicate keys refused.
+
+    Raises SpecError.
+    """
     import yaml
 
+    class Loader(yaml.BaseLoader):
+        """Makes every scalar a string, as 3.10 must not become 3.1, but for the null that is written as nothing or as such."""
+
+        def construct_scalar(self, node: Any) -> Any:
+            value = super().construct_scalar(node)
+            return None if node.style is None and value in ("", "~", "null") else value
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in seen:
+                        problem = f"the key {key.value!r} stands twice in one object"
+                        raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                    seen.add(key.value)
+                    key.style = "'"  # a key is a string, whatever it is
+            return super().construct_mapping(node, deep)
+
     try:
-        # BaseLoader makes every scalar a string: 3.10 must not become 3.1.
-        return yaml.load(text, Loader=yaml.BaseLoader)
+        return yaml.load(text, Loader=Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

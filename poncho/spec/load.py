@@ -48,11 +48,15 @@ def as_spec(value: Spec | Mapping[str, Any] | str) -> Spec:
 
 
 def decode(data: bytes, *, source: str | None = None) -> str:
-    """Return bytes as text (UTF-8, a byte order mark dropped). Raises SpecError for what is binary or too large."""
+    """Return bytes as text (UTF-8, a byte order mark dropped, lines ending as on Unix).
+
+    Raises SpecError for what is binary or too large.
+    """
     if len(data) > MAX_SPEC_BYTES:
         raise SpecError(f"larger than {MAX_SPEC_BYTES >> 20} MiB: this is no spec", source=source)
     try:
-        return data.decode("utf-8-sig")
+        # The ends of lines that Windows and its editors write are told by nobody further in.
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         hint = (
             "poncho_package_run runs packages; poncho_package_create makes them from a spec"
@@ -79,7 +83,7 @@ def _by_content(text: str, source: str | None, base: Path) -> Spec:
     start = text.lstrip()[:1]
     if not start:
         raise SpecError("is empty", source=source, hint='the smallest spec is {"python": "3.11", "pip": ["numpy"]}')
-    if start == "{":
+    if start == "{" or text.strip() in ("null", "true", "false"):  # what a program wrote that found nothing
         return parse_text(text, source=source)
     if foreign.has_script_block(text):
         return foreign.from_script(text, source=source)

@@ -20,6 +20,7 @@ from poncho._words import human_bytes
 from poncho.errors import BuildError, DiskFullError, StoreError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_FILES = ((stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
@@ -28,8 +29,9 @@ def atomic_file(target: Path, *, mode: int = 0o644) -> Iterator[Path]:
     """Yield a private sibling path to write; rename it to ``target`` on success, delete it on any failure.
 
     ``mode`` is what the file gets, less the umask. Raises StoreError when the directory is missing or cannot be
-    written, BuildError when the disk is full.
+    written or something stands there that is no file, BuildError when the disk is full.
     """
+    check_replaceable(target)
     private = _private_sibling(target)
     forget = register(lambda: private.unlink(missing_ok=True))
     try:
@@ -91,6 +93,19 @@ def atomic_directory(target: Path, *, into_empty: bool = False) -> Iterator[Path
         if os.path.lexists(private):
             discard(private)
         forget()
+
+
+def check_replaceable(target: Path) -> None:
+    """Raise StoreError where a device, a pipe or a stream stands at ``target``: who may, root, would delete it by the rename."""
+    try:
+        mode = os.stat(target).st_mode
+        # /dev/stdout and its like lead to whatever is open, which may be a file.
+        stream = os.path.islink(target) and os.readlink(target).startswith("/proc/")
+    except (OSError, ValueError):
+        return
+    if stream or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        what = "stream" if stream else next((word for test, word in _NO_FILES if test(mode)), "device")
+        raise StoreError(f"{target}: is a {what}, not a file", hint="name a file: it appears whole, by a rename")
 
 
 def remove_tree(path: Path) -> None:

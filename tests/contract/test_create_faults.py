@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import zipfile
 from pathlib import Path
@@ -271,3 +272,24 @@ def test_37_the_caller_s_pythonpath_does_not_count_as_installed(channel: Channel
     }
     packages.create(spec, tmp_path / "out.tar.gz", env={"PYTHONPATH": str(tmp_path / "elsewhere")}).ok()
     assert "six==1.16.0" in packages.installed(tmp_path / "out.tar.gz")
+
+
+def test_neither_the_spec_nor_a_pipe_is_written_over(channel: Channel, tmp_path: Path):
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps({"conda": {"channels": [channel.file_url], "dependencies": ["ladder"]}}))
+    os.mkfifo(tmp_path / "pipe")
+    before = spec.read_bytes()
+    for words in (
+        ("poncho_package_create", spec, spec),
+        ("poncho_package_create", spec, tmp_path / "a.tar.gz", "--lock", spec),
+        ("poncho", "lock", spec, "-o", spec),
+        ("poncho_package_create", spec, tmp_path / "pipe"),
+        ("poncho", "lock", spec, "-o", tmp_path / "pipe"),
+        ("poncho_package_create", spec, "-"),
+    ):
+        run_cli(*words, cwd=tmp_path).failed()
+    assert spec.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe", "spec.json"]
+    assert (tmp_path / "pipe").is_fifo()
+    printed = run_cli("poncho", "lock", spec, "-o", "-", cwd=tmp_path).ok()
+    assert json.loads(printed.stdout)["poncho_lock"] == 1

@@ -70,7 +70,7 @@ def test_a_solve_asks_for_exactly_our_channels_and_none_of_the_users_settings(co
         "CONDA_ALWAYS_SOFTLINK": "true",
     }
     engine = CommandEngine(conda.path, BuilderCache(tmp_path / "cache"), {**os.environ, **users})
-    solve(engine, "ladder", virtual_packages=("__glibc=2.17=0", "__cuda=12.4=0"))
+    solve(engine, "ladder", virtual_packages=("__glibc=2.17=0", "__cuda=12.4=0", "__archspec=1=zen2"))
     [call] = conda.calls
     argv, env = call["argv"], call["env"]
     assert argv[:3] == ["create", "--yes", "--json"]
@@ -82,6 +82,7 @@ def test_a_solve_asks_for_exactly_our_channels_and_none_of_the_users_settings(co
     assert env["CONDA_SUBDIR"] == "linux-64"
     assert env["CONDA_OVERRIDE_GLIBC"] == "2.17"
     assert env["CONDA_OVERRIDE_CUDA"] == "12.4"
+    assert env["CONDA_OVERRIDE_ARCHSPEC"] == "zen2"
     assert env["CONDA_ALWAYS_SOFTLINK"] == "false"
     assert not {"CONDA_CHANNELS", "CONDA_PINNED_PACKAGES", "PYTHONPATH"} & env.keys()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ from poncho.engine import SolveRequest, native_platform
 from poncho.engine.rattler import RattlerEngine
 from poncho.engine.records import record_from_locked
 from poncho.errors import BuildError, FetchError, ResolveError
+from poncho.lock.model import LockedConda
 from poncho.store import BuilderCache
+from tests.support.conda_package import CondaPackage, File
 
 
 def has_ended(pid):
@@ -112,6 +115,12 @@ def test_a_match_spec_that_is_none_is_refused(bench, channel):
 def test_an_unknown_platform_is_refused(bench, channel):
     with pytest.raises(ResolveError, match="'vax-32' is not a platform"):
         bench.solve([channel.file_url], ["ladder"], platform="vax-32")
+
+
+@pytest.mark.parametrize("platform", ["noarch", "linux64"])
+def test_a_word_that_is_nearly_a_platform_is_refused_as_one(bench, platform):
+    with pytest.raises(ResolveError, match=f"'{platform}' is not a platform"):
+        bench.engine.virtual_packages(platform)
 
 
 def test_a_channel_that_is_missing_is_named(bench, channel_server):
@@ -222,6 +231,26 @@ def test_a_package_whose_bytes_changed_is_refused(bench, channel, tmp_path, chan
         wrong = replace(records[0], sha256="0" * 64)
         with pytest.raises(FetchError, match="ladder"):
             bench.install((wrong,), tmp_path / "env")
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["file", "http"])
+def test_a_package_known_by_its_md5_alone_is_not_taken_for_another_channels_of_the_same_name(
+    bench, tmp_path, channel_server, served
+):
+    records = []
+    for word in ("one", "two"):
+        archive = CondaPackage("same", "1.0", {"share/same.txt": File(word.encode())}).write(tmp_path / word)
+        url = channel_server(tmp_path / word).url if served else (tmp_path / word).as_uri()
+        digest = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
+        url = f"{url}/{native_platform()}/{archive.name}"
+        records.append(LockedConda("same", "1.0", "h0_0", native_platform(), "", url, md5=digest))
+    for number, (record, word) in enumerate([*zip(records, ("one", "two"), strict=True), (records[0], "one")]):
+        bench.install((record,), tmp_path / f"env{number}", offline=number == 2)
+        assert (tmp_path / f"env{number}" / "share" / "same.txt").read_text() == word
+        installed = json.loads((tmp_path / f"env{number}" / "conda-meta" / "same-1.0-h0_0.json").read_text())
+        assert installed["url"] == record.url
+    with pytest.raises(FetchError, match="same-1"):
+        bench.install((replace(records[0], md5=records[1].md5),), tmp_path / "wrong")
 
 
 def test_a_package_that_the_server_lost_is_named(bench, channel_server, tmp_path):

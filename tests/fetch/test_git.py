@@ -331,8 +331,10 @@ class TestSubmodules:
         assert not list(place.rglob(".git"))
 
     def test_they_stay_empty_unless_asked_for(self, git_server: GitServer, parent: Repository, fetch: Any) -> None:
-        place, _ = fetch(GitSource(git_server.url(parent)))
+        events: list[Event] = []
+        place, _ = fetch(GitSource(git_server.url(parent)), reporter=events.append)
         assert list((place / "sub").iterdir()) == []
+        assert any(event.kind == "warning" and "has submodules" in event.message for event in events)
 
     def test_they_are_there_offline(self, git_server: GitServer, parent: Repository, fetch: Any) -> None:
         source = GitSource(git_server.url(parent), submodules=True)

@@ -15,6 +15,7 @@ from poncho.errors import ResolveError
 from tests.support import packages
 from tests.support.channel import Channel
 from tests.support.cli import run_cli
+from tests.support.conda_package import CondaPackage, File, index
 from tests.support.reference_engine import make_environment
 from tests.support.server import FileServer, serve
 
@@ -88,6 +89,18 @@ def test_update_moves_the_lock_in_place_and_says_what_moved(channel: Channel, tm
     done = run_cli("poncho", "lock", lock, "-o", tmp_path / "new.json", "--update", "ladder").ok()
     assert "nothing moved" in done.stderr
     assert (tmp_path / "new.json").read_bytes() == lock.read_bytes()
+
+
+def test_an_update_is_for_the_machine_that_the_lock_says(tmp_path: Path):
+    for version, glibc in (("1.0", "2.17"), ("2.0", "2.30")):
+        CondaPackage("tied", version, {f"share/{version}": File(b"x")}, depends=(f"__glibc >={glibc}",)).write(tmp_path)
+    index(tmp_path)
+    spec, lock = write_spec(tmp_path, tmp_path.as_uri(), "tied"), tmp_path / "lock.json"
+    run_cli("poncho", "lock", spec, "-o", lock, env={"CONDA_OVERRIDE_GLIBC": "2.17"}).ok()
+    before = lock.read_bytes()
+    done = run_cli("poncho", "lock", spec, "-o", lock, "--update", "tied", env={"CONDA_OVERRIDE_GLIBC": "2.36"}).ok()
+    assert "nothing moved" in done.stderr
+    assert lock.read_bytes() == before
 
 
 def test_an_update_takes_what_the_spec_now_says_of_the_names_and_of_nothing_else(channel: Channel, tmp_path: Path):
@@ -177,6 +190,16 @@ def test_an_explicit_list_is_checked_by_the_digest_that_it_has(
     (tmp_path / "list.txt").write_text(f"@EXPLICIT\n{url}/noarch/ladder-1.1-h0_0.tar.bz2#{digest}\n")
     env = {"PONCHO_CACHE_DIR": tmp_path / "cache"}
     done = run_cli("poncho_package_create", tmp_path / "list.txt", tmp_path / "e.tar.gz", env=env).failed()
+    assert "ladder" in done.stderr
+
+
+def test_an_md5_that_is_wrong_is_refused_where_an_earlier_build_had_the_right_one(channel: Channel, tmp_path: Path):
+    env, right = {"PONCHO_CACHE_DIR": tmp_path / "cache"}, channel.records("ladder")[0]["md5"]
+    listed = f"@EXPLICIT\n{channel.url}/noarch/ladder-1.0-h0_0.tar.bz2#"
+    (tmp_path / "list.txt").write_text(f"{listed}{right}\n")
+    run_cli("poncho_package_create", tmp_path / "list.txt", tmp_path / "a.tar.gz", env=env).ok()
+    (tmp_path / "list.txt").write_text(f"{listed}{'0' * 32}\n")
+    done = run_cli("poncho_package_create", tmp_path / "list.txt", tmp_path / "b.tar.gz", env=env).failed()
     assert "ladder" in done.stderr
 
 

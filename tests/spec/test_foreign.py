@@ -86,3 +86,24 @@ def test_empty_file_is_refused(tmp_path):
     (tmp_path / "x").write_text("\n")
     with pytest.raises(SpecError, match="is empty"):
         load_spec(tmp_path / "x")
+
+
+def test_a_key_that_stands_twice_in_yaml_is_refused_as_conda_does():
+    with pytest.raises(SpecError, match=r"line 4, column 1: .*'dependencies' stands twice"):
+        loads_spec("name: a\ndependencies:\n- python=3.10\ndependencies:\n- numpy\n")
+
+
+def test_what_is_left_empty_in_an_environment_yml_is_no_entry():
+    spec = loads_spec("name:\nchannels:\ndependencies:\n- python\n- pip:\n")
+    assert (spec.channels, spec.conda, spec.pip) == ((), ("python",), ())
+    assert loads_spec("channels: null\ndependencies: ~\n").conda == ()
+
+
+def test_a_script_with_line_endings_of_windows_is_a_spec(tmp_path):
+    (tmp_path / "fit.py").write_bytes(b'# /// script\r\n# dependencies = ["numpy"]\r\n# ///\r\nimport numpy\r\n')
+    assert load_spec(tmp_path / "fit.py").pip == ("numpy",)
+
+
+def test_a_json_null_is_not_the_project_of_that_name():
+    with pytest.raises(SpecError, match="must be a JSON object, not null"):
+        loads_spec("null\n")

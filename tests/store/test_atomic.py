@@ -162,3 +162,14 @@ def test_lock_that_is_held_is_named_with_its_hint(tmp_path):
         holder.stdin.close()
     with exclusive(tmp_path / "lock", timeout=1):
         pass
+
+
+def test_a_pipe_a_device_and_a_stream_are_never_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    (tmp_path / "null").symlink_to("/dev/null")
+    for name, what in (("pipe", "pipe"), ("stdout", "stream"), ("null", "device")):
+        with pytest.raises(StoreError, match=f"is a {what}, not a file"), atomic_file(tmp_path / name):
+            pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["null", "pipe", "stdout"]
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
