@@ -21,6 +21,13 @@ from statistics import median
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+CREATE = [sys.executable, str(CHECKOUT / "bin" / "poncho_package_create")]
+RUNNER = str(CHECKOUT / "bin" / "poncho_package_run")
+# What an environment of 1.3 GB is made of.
+PIP = (
+    *("numpy", "scipy", "pandas", "pyarrow", "matplotlib", "scikit-learn", "numba", "awkward", "uproot", "coffea"),
+    *("statsmodels", "dask", "distributed", "polars"),
+)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import Case, Node, Section, as_json, interleave, machine, say, table
-from run_start import BASH, CREATE, FIRST_USE, PIP, RUNNER
+from measure import CREATE, PIP, RUNNER, Case, Node, Section, as_json, interleave, machine, say, table
+from run_start import BASH, FIRST_USE
 
 STOCK = "tar -xzf, conda-unpack, activate"
 LARGE, SMALL = "large", "numpy alone"

@@ -15,18 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from measure import Case, Section, as_json, interleave, machine, say, table
+from measure import CHECKOUT, CREATE, PIP, Case, Section, as_json, interleave, machine, say, table
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-CREATE = [sys.executable, str(CHECKOUT / "bin" / "poncho_package_create")]
-PIP = (
-    *("numpy", "scipy", "pandas", "pyarrow", "matplotlib", "scikit-learn", "numba", "awkward", "uproot", "coffea"),
-    *("statsmodels", "dask", "distributed", "polars"),
-)
 SMALLER = 6  # the level that makes packages of at most 0.96 of conda-pack's size
 STOCK = "conda-pack, as it comes (1 thread)"
 STOCK_2 = "conda-pack, --n-threads 2"
@@ -176,22 +170,18 @@ def prepare(work: Path, arguments: argparse.Namespace) -> Ground:
 
 def measured(ground: Ground, rounds: int) -> Section:
     """Measure all ways."""
-    time.sleep(2.5)  # what was changed within two seconds is always read again
-
-    def case(name: str, run: Callable[[], float]) -> Case:
-        return Case(name, run)
-
+    time.sleep(2.5)  # what was changed just now is always read again
     cases = [
-        case(STOCK, lambda: ground.stock(STOCK)),
-        case(STOCK_2, lambda: ground.stock(STOCK_2, "--n-threads", "2")),
-        case(FRESH, lambda: ground.ours(FRESH)),
-        case(SMALL_ONE, lambda: ground.ours(SMALL_ONE, level=SMALLER)),
-        case(WHOLE, ground.whole),
-        case(ZSTD, lambda: ground.ours(ZSTD, form="tar.zst")),
-        case(STOCK_ZSTD, lambda: ground.stock(STOCK_ZSTD, form="tar.zst")),
-        case(FILLING, ground.fill),
-        case(CHANGED, ground.change),
-        case(SAME, lambda: ground.ours(SAME, cached=True)),
+        Case(STOCK, lambda: ground.stock(STOCK)),
+        Case(STOCK_2, lambda: ground.stock(STOCK_2, "--n-threads", "2")),
+        Case(FRESH, lambda: ground.ours(FRESH)),
+        Case(SMALL_ONE, lambda: ground.ours(SMALL_ONE, level=SMALLER)),
+        Case(WHOLE, ground.whole),
+        Case(ZSTD, lambda: ground.ours(ZSTD, form="tar.zst")),
+        Case(STOCK_ZSTD, lambda: ground.stock(STOCK_ZSTD, form="tar.zst")),
+        Case(FILLING, ground.fill),
+        Case(CHANGED, ground.change),
+        Case(SAME, lambda: ground.ours(SAME, cached=True)),
     ]
     rows = interleave(cases, rounds, rotate=False)
     rows = [type(row)(row.name, row.seconds, ground.sizes[row.name]) for row in rows]
@@ -214,7 +204,7 @@ def summary(section: Section, ground: Ground) -> list[str]:
     if zstd and theirs and zstd.size and theirs.size:
         ratio, size = theirs.best / zstd.best, zstd.size / theirs.size
         lines.append(f"{ZSTD}: {ratio:.3g} times as fast as conda-pack's .tar.zst, {size:.3f} of its size.")
-    lines.append(f"The most memory that each took (largest process; ours packs in one): {peaks}.")
+    lines.append(f"The most memory that each took (largest process): {peaks}.")
     return [*(f"- {line}" for line in lines), ""]
 
 

@@ -23,13 +23,8 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from measure import CHECKOUT, Case, Node, Row, Section, as_json, interleave, machine, say, table
+from measure import CHECKOUT, CREATE, PIP, Case, Node, Row, Section, as_json, interleave, machine, say, table
 
-CREATE = [sys.executable, str(CHECKOUT / "bin" / "poncho_package_create")]
-PIP = (
-    *("numpy", "scipy", "pandas", "pyarrow", "matplotlib", "scikit-learn", "numba", "awkward", "uproot", "coffea"),
-    *("statsmodels", "dask", "distributed", "polars"),
-)
 OURS = "small-package-of-the-benchmark"
 EMPTY = "from empty caches"
 DOWNLOADED = "from nothing but the downloaded wheels"

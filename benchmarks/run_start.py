@@ -23,17 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from measure import Case, Node, Row, Section, as_json, interleave, machine, say, table
+from measure import CREATE, PIP, RUNNER, Case, Node, Row, Section, as_json, interleave, machine, say, table
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-CREATE = [sys.executable, str(CHECKOUT / "bin" / "poncho_package_create")]
-RUNNER = str(CHECKOUT / "bin" / "poncho_package_run")
 PROGRAM = shutil.which("true") or "/bin/true"
 BASH = shutil.which("bash") or "/bin/bash"
-PIP = (
-    *("numpy", "scipy", "pandas", "pyarrow", "matplotlib", "scikit-learn", "numba", "awkward", "uproot", "coffea"),
-    *("statsmodels", "dask", "distributed", "polars"),
-)
 BARE = "bare exec"
 SCRIPT = "a shell script of two lines"
 STOCK = "tar -xzf, conda-unpack, activate"

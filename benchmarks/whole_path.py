@@ -19,10 +19,8 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from measure import CHECKOUT, Case, Node, Section, as_json, interleave, machine, say, table
+from measure import CREATE, RUNNER, Case, Node, Section, as_json, interleave, machine, say, table
 
-CREATE = [sys.executable, str(CHECKOUT / "bin" / "poncho_package_create")]
-RUNNER = str(CHECKOUT / "bin" / "poncho_package_run")
 TODAY = "today's way: unpack, conda-unpack, activate, run, delete"
 CONDA_PACK = "conda-pack, as it comes (1 thread)"
 

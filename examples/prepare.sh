@@ -9,7 +9,7 @@
 root=$(cd "$here/../.." && pwd)
 python=${PYTHON:-python3}
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+say() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 fail() { printf 'error: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
 missing() { printf 'missing: %s\nhint: %s\n' "$1" "$2" >&2; exit 77; }
 

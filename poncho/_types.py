@@ -15,7 +15,7 @@ EventKind = Literal["start", "progress", "done", "info", "warning"]
 class Event:
     """One thing that happened in one step of a build.
 
-    ``step`` is a stable word (``base``, ``solve``, ``fetch``, ``install``, ``pip``, ``data``, ``compile``, ``pack``);
+    ``step`` is a stable word (``base``, ``solve``, ``fetch``, ``install``, ``pip``, ``data``, ``copy``, ``compile``, ``pack``);
     ``done`` and ``total`` count ``unit`` (``bytes``, ``files``, ``packages``, ``objects``) where that is known. Where a
     step works on several things side by side, ``item`` tells them apart, and the numbers are those of the item.
     """

@@ -92,7 +92,10 @@ def _create(
         check_not_source(source, options.lock)
     if isinstance(found, Path):
         if options.locked:
-            raise UsageError("an environment is packed as it is, so there is no lock to build it from")
+            raise UsageError(
+                "an environment is packed as it is, so there is no lock to build it from",
+                hint="leave --locked out; --lock alone writes what is installed there",
+            )
         return _create_from_prefix(found, target, options, reporter)
     with cache.in_use():
         lock = _locked(found, options, reporter)
@@ -178,7 +181,11 @@ def read(
     if os.path.exists(path):
         return read_source(path, means=means, platform=platform, environment=environment)
     if path.name != str(source) or path.suffix in (".json", ".yml", ".yaml", ".txt", ".toml", ".py", ".lock"):
-        raise SpecError(f"cannot be read ({_why_not(path)})", source=str(source))
+        raise SpecError(
+            f"cannot be read ({_why_not(path)})",
+            source=str(source),
+            hint="name a spec, a lock or a package, the directory of an environment, or a conda environment by its name",
+        )
     return find_environment(str(source))
 
 

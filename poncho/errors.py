@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from poncho._redact import redact
+from poncho._words import shown
 
 
 class PonchoError(Exception):
@@ -64,14 +65,10 @@ class SpecError(PonchoError):
             facts["pointer"] = pointer
         if source is not None:
             facts["source"] = source
-        where = ": ".join(_one_line(part) for part in (source, pointer) if part)
+        where = ": ".join(shown(part) for part in (source, pointer) if part)
         super().__init__(f"{where}: {message}" if where else message, hint=hint, context=facts)
         self.pointer = pointer
         self.source = source
-
-
-def _one_line(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 class AnalysisError(PonchoError):

@@ -169,7 +169,7 @@ def _there(lock: Lock, prefix: Path) -> Iterable[Part]:
     for record in (prefix / "conda-meta").glob("*.json"):
         try:
             said = json.loads(record.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         sizes[str(said.get("name"))] = _sum_of_paths(said.get("paths_data")) or sum(
             _size_of(prefix / name) or 0 for name in said.get("files") or ()
@@ -214,7 +214,7 @@ def _tree_bytes(root: Path) -> int:
 def _paths_total(path: Path) -> int | None:
     try:
         return _sum_of_paths(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -35,5 +35,5 @@ def missing(name: str) -> BuildError:
     """Return the error for an installation that lacks a file."""
     return BuildError(
         f"{name} is missing from this installation of PONCHO",
-        hint="install PONCHO again: pip install --force-reinstall poncho",
+        hint="install PONCHO again from its clone: pip install --force-reinstall DIRECTORY",
     )

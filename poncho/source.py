@@ -39,11 +39,17 @@ def read_source(
         with path.open("rb") as stream:
             data = stream.read(_LIMIT + 1)
     except OSError as error:
-        raise SpecError(f"cannot be read ({error.strerror})", source=str(path)) from error
+        raise SpecError(
+            f"cannot be read ({error.strerror})", source=str(path), hint="check the path, and whether you may read it"
+        ) from error
     if _is_package(data):
         return _of_package(path)
     if len(data) > _LIMIT:
-        raise SpecError(f"larger than {_LIMIT >> 20} MiB: this is no spec and no lock", source=str(path))
+        raise SpecError(
+            f"larger than {_LIMIT >> 20} MiB: this is no spec and no lock",
+            source=str(path),
+            hint="name a spec, a lock or a package",
+        )
     text = decode(data, source=str(path))
     base = path.absolute().parent
     return read_text(text, means=means, source=str(path), base=base, platform=platform, environment=environment)
@@ -84,7 +90,8 @@ def read_text(
     if environment is not None and kind not in ("conda-lock", "pixi"):
         raise SpecError("has no environments to choose from", source=source, hint="leave --environment out")
     if platform is not None and lock.platform != platform:
-        raise SpecError(f"is a lock for {lock.platform}, not for {platform}", source=source)
+        hint = "leave --platform out, or lock the spec for that one"
+        raise SpecError(f"is a lock for {lock.platform}, not for {platform}", source=source, hint=hint)
     return lifted(lock)
 
 

@@ -32,7 +32,7 @@ for module in numpy scipy; do
     ! python -c "import $module" 2>/dev/null || fail "the new environment has $module" "unset PYTHONPATH"
 done
 
-say "2. A running cluster: a scheduler and a worker with its nanny, outside of any package"
+say "2. A running cluster: a scheduler and two workers with their nannies, outside of any package"
 cp "$here/z_mass.py" "$work/"
 cd "$work"
 export PONCHO_CACHE_DIR="${PONCHO_CACHE_DIR:-$work/cache}" PONCHO_STORE="$work/store"

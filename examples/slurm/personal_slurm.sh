@@ -3,8 +3,9 @@
 #
 #   sh personal_slurm.sh DIR COMMAND [ARGUMENT]...
 #
-# PERSONAL_SLURM_CPUS: what the node says it has, also more than there are. DIR is made, and keeps the logs. In COMMAND, SLURM_CONF names this Slurm, so sbatch, srun and squeue talk to it. Exit status: the
-# command's; 77 where Slurm is missing. On Debian: apt-get install slurmctld slurmd slurm-client munge
+# PERSONAL_SLURM_CPUS: how many the node says it has, which may be more than there are. DIR is made, and keeps the logs. In COMMAND, SLURM_CONF
+# names this Slurm, so sbatch, srun and squeue talk to it. Exit status: the command's; 77 where Slurm is missing.
+# On Debian: apt-get install slurmctld slurmd slurm-client munge
 set -u
 [ $# -gt 1 ] || { echo "usage: sh $0 DIR COMMAND [ARGUMENT]..." >&2; exit 2; }
 PATH=$PATH:/usr/sbin:/sbin

@@ -65,7 +65,7 @@ def read_pyproject(path: Path) -> Declarations:
     try:
         text = path.read_text("utf-8")
         table: dict[str, Any] = tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         found.problems.append(Problem(Place(str(path), 1), f"not read: {error}"))
         return found
     lines = _Lines(path, text)

@@ -60,7 +60,7 @@ def read_origin(direct_url: str, project: Path | None = None) -> Origin:
     return Origin(url=bare)
 
 
-def editable_modules(site: Path, metadata: Path, record: str, project: Path | None) -> set[str]:
+def editable_modules(site: Path, record: str, project: Path | None) -> set[str]:
     """Return the modules an editable install makes importable (setuptools' finder or any ``.pth``), read, never run."""
     names: set[str] = set()
     for root in _roots(site, record, project):

@@ -242,7 +242,7 @@ def _parse(text: str, url: str) -> tuple[File, ...]:
     """Return the files of a project page, JSON (PEP 691) or HTML (PEP 503)."""
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return tuple(_parse_html(text, url))
     listed = data.get("files") if isinstance(data, dict) else None
     found = []

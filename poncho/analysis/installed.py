@@ -67,9 +67,7 @@ class Distribution:
             *recorded_modules(self.read("installed-files.txt"), below="../"),
         }
         if self.origin.editable or self.project:
-            recorded |= editable_modules(
-                self.site, self.metadata, self.read("RECORD"), self.origin.path or self.project
-            )
+            recorded |= editable_modules(self.site, self.read("RECORD"), self.origin.path or self.project)
         top_level = {line.strip() for line in self.read("top_level.txt").splitlines() if line.strip()}
         found = declared | recorded | top_level
         return frozenset(found or {self.key.replace("-", "_")})

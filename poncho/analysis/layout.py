@@ -119,7 +119,7 @@ def _pyproject(path: Path) -> dict[str, Any]:
     try:
         table: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
         return table
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -263,8 +262,3 @@ class Analysis:
             "projects": [one.to_json() for one in self.projects],
             "run": self.run.to_json() if self.run else None,
         }
-
-
-def surest(tiers: Sequence[Tier]) -> Tier:
-    """Return the surest of several tiers."""
-    return min(tiers)

@@ -11,11 +11,12 @@ from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from poncho._installer_notes import NOTES
 from poncho.base.conda_package import Member
 from poncho.base.facts import InterpreterFacts
 
 # What an installer writes about an installation, and what is made from other files: no content of the package.
-_NOT_CONTENT = frozenset({"INSTALLER", "REQUESTED", "direct_url.json", "RECORD.jws", "RECORD.p7s", "uv_cache.json"})
+_NOT_CONTENT = NOTES | {"INSTALLER", "REQUESTED", "direct_url.json", "RECORD.jws", "RECORD.p7s"}
 
 Files = Mapping[str, bytes]
 

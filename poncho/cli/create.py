@@ -111,7 +111,9 @@ def make_parser(prog: str) -> Parser:
         "--threads", type=int, default=0, metavar="N", help="threads that compress (default: one per processor)"
     )
     parser.add_argument(
-        "--no-cache", action="store_true", help="read and compress every file, and keep nothing of it for the next time"
+        "--no-cache",
+        action="store_true",
+        help="install, read and compress everything anew, and keep nothing of it for the next time",
     )
     add_common(parser)
     add_progress(parser)
@@ -210,6 +212,17 @@ def _approximate(source: Spec | Lock | Path | str, arguments: Namespace, options
     from poncho.package import open_package
     from poncho.spec import Spec
 
+    unheeded = {
+        "--lock": options.lock is not None,
+        "--locked": options.locked,
+        "--trim": bool(options.pack.trim),
+        "--level": options.pack.level is not None,
+        "--no-cache": not options.reuse,
+    }
+    for option, given in unheeded.items():
+        if given:
+            hint = f"leave {option} or --approx out"
+            raise UsageError(f"{option}: --approx takes a package as it was built before", hint=hint)
     if options.pack.for_output(arguments.output).format != "tar.gz":
         raise UsageError("--approx serves .tar.gz packages", hint="name the output so, or leave --approx out")
     spec = read(source, options=options, reporter=say)

@@ -25,7 +25,8 @@ def show(arguments: Namespace, options: CreateOptions, prog: str) -> int:
     from poncho.store import BuilderCache
 
     if arguments.output is not None:
-        check_output(Path(arguments.output).absolute())
+        directory = options.pack.for_output(arguments.output).format == "dir"
+        check_output(Path(arguments.output).absolute(), directory=directory)
     cache = options.cache or BuilderCache.default()
     with reporter_for(arguments, prog) as reporter:
         given = sys.stdin.buffer if arguments.spec == "-" else arguments.spec

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from poncho._words import shown
+from poncho._words import counted, shown
 
 if TYPE_CHECKING:
     from poncho.analysis import Analysis, Finding
@@ -171,7 +171,7 @@ def _run(paper: _Paper, analysis: Analysis) -> None:
     ]
     paper.facts((name, value) for name, value in facts if value)
     if run.unfinished:
-        count = f"{run.unfinished} process{'es' if run.unfinished > 1 else ''}"
+        count = counted(run.unfinished, "process")
         paper.line(f"  {count} of the run ended without a last word: what they loaded at the end is not known")
 
 
@@ -190,5 +190,5 @@ def _after(one: Finding) -> str:
 
 
 def _ran(one: Finding) -> str:
-    notes = [] if one.seen is None else [] if one.seen else ["not loaded in the run"]
+    notes = ["not loaded in the run"] if one.seen is False else []
     return "; ".join([*notes, *([] if one.because.startswith(one.tier.label) and one.tier <= 1 else [_after(one)])])

@@ -153,11 +153,10 @@ def _failed(prog: str, error: BaseException, arguments: Namespace) -> int:
 def _not_installed(error: ModuleNotFoundError) -> PonchoError:
     """Return what is said where PONCHO's requirements are missing: its commands start from a bare clone, too."""
     clone = Path(__file__).resolve().parents[2]
-    what = str(clone) if (clone / "pyproject.toml").is_file() else "poncho"
-    return PonchoError(
-        f"PONCHO is not installed for {sys.executable}: it has no module {error.name!r}",
-        hint=f"{sys.executable} -m venv DIR && DIR/bin/pip install {what}, then the commands in DIR/bin",
-    )
+    hint = f"{sys.executable} -m pip check says what it lacks"
+    if (clone / "pyproject.toml").is_file():
+        hint = f"{sys.executable} -m venv DIR && DIR/bin/pip install {clone}, then the commands in DIR/bin"
+    return PonchoError(f"PONCHO is not installed for {sys.executable}: it has no module {error.name!r}", hint=hint)
 
 
 def _is_of_a_stream(error: OSError) -> bool:

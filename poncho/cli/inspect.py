@@ -49,7 +49,9 @@ def command(arguments: Namespace) -> int:
         source = open_source(arguments.environment)
         text = source.spec_text if arguments.spec else source.lock_text
         if text is None:
-            raise PackageError(f"{arguments.environment}: there is no {'spec' if arguments.spec else 'lock'} in it")
+            what = "spec" if arguments.spec else "lock"
+            hint = f"PONCHO's own packages have one; without --{what} the rest is shown"
+            raise PackageError(f"{arguments.environment}: there is no {what} in it", hint=hint)
         # As it is: data for programs. On a terminal nothing in it may act.
         sys.stdout.write(_for_terminal(text) if sys.stdout.isatty() else text)
         return 0

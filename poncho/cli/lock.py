@@ -9,8 +9,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poncho._words import human_bytes
 from poncho.cli.guard import Parser, add_common
-from poncho.cli.progress import add_progress, human_bytes, reporter_for
+from poncho.cli.progress import add_progress, reporter_for
 
 if TYPE_CHECKING:
     from poncho.lock.model import Lock

@@ -43,7 +43,9 @@ def command(arguments: Namespace) -> int:
             for file, page in pages().items():
                 (arguments.output_dir / file).write_text(page, encoding="utf-8")
         except OSError as error:
-            raise StoreError(f"{error.filename}: cannot be written ({error.strerror})") from error
+            raise StoreError(
+                f"{error.filename}: cannot be written ({error.strerror})", hint="name a directory that you may write to"
+            ) from error
         return 0
     known = [*subcommands(), *NAMES]
     name = next((one for one in (arguments.name, f"poncho {arguments.name}") if one in known), None)

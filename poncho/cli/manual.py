@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from argparse import ArgumentParser, _SubParsersAction
 from importlib import import_module
 
 from poncho._version import __version__
+from poncho.epoch import source_date_epoch
 
 # Every command that is installed, and the module of its parser.
 NAMES = {
@@ -38,10 +38,11 @@ def parser_of(name: str) -> ArgumentParser:
 def manual_page(name: str) -> str:
     """Return the manual page of an installed command (``poncho_package_create``) or a subcommand (``poncho create``).
 
-    The date is that of ``SOURCE_DATE_EPOCH``, else today.
+    The date is that of ``SOURCE_DATE_EPOCH``, else today. Raises UsageError when that is no time.
     """
     from argparse_manpage.manpage import Manpage
 
+    date = time.strftime("%Y-%m-%d", time.gmtime(source_date_epoch()))
     command, _, below = name.partition(" ")
     # Not from the whole parser: a page is about one command, and that of poncho lists the others.
     module = import_module(f"poncho.cli.{below or NAMES[command]}")
@@ -55,13 +56,12 @@ def manual_page(name: str) -> str:
     text = text.replace(".SH COMMENTS\n", ".SH NOTES\n")
     if name == "poncho":
         text = text.replace(".SH OPTIONS\n", f".SH COMMANDS\n{_commands()}\n.SH OPTIONS\n", 1)
-    if "poncho_package_run" not in title and "python_package_run" not in title and title != "poncho-run":
+    # The runner's help, and that of commands with a status of their own, says it already.
+    if "xit status" not in (parser.epilog or "") and "package_run" not in title and title != "poncho-run":
         text = text.rstrip("\n") + "\n" + _STATUS
-    seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
-    date = time.strftime("%Y-%m-%d", time.gmtime(seconds))
     # Ragged: narrow columns of names and paths cannot be adjusted.
     head = f'.TH "{title.upper()}" "1" "{date}" "poncho {__version__}" "PONCHO"\n.ad l\n'
-    return head + _tidy(f"{text}\n.SH SEE ALSO\n{_see_also(parser, title)}\n")
+    return head + _tidy(f"{text}\n.SH SEE ALSO\n{_see_also(title)}\n")
 
 
 def subcommands() -> list[str]:
@@ -87,7 +87,7 @@ def _commands() -> str:
     return "\n".join(f".TP\n\\fB{name}\\fR\n{words}" for name, words in COMMANDS.items())
 
 
-def _see_also(parser: ArgumentParser, title: str) -> str:
+def _see_also(title: str) -> str:
     names = [name.replace(" ", "-") for name in subcommands()] if title == "poncho" else ["poncho"]
     others = [name for name in NAMES if name.startswith("poncho_")] if title != "poncho" else []
     listed = [name for name in (*names, *others) if name != title]

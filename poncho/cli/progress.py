@@ -9,11 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from poncho._types import Reporter, silent
-from poncho._words import human_bytes
 from poncho.cli.events import JsonLines
 from poncho.cli.plain import LONG, Detail, plain
-
-__all__ = ["add_progress", "human_bytes", "reporter_for", "shown_as"]
 
 _HOW = ("auto", "live", "plain", "json", "none")
 

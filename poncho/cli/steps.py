@@ -82,7 +82,6 @@ class Steps:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._steps: dict[str, Step] = {}
-        self.started = clock()
 
     @property
     def all(self) -> list[Step]:

@@ -58,11 +58,15 @@ def command(arguments: Namespace) -> int:
             f"{option} goes with prune, and without a NAME", hint="a NAME is deleted whatever its age and size"
         )
     if (arguments.dry_run or arguments.all) and arguments.action != "prune":
-        raise UsageError("--dry-run and --all go with prune")
+        raise UsageError(
+            "--dry-run and --all go with prune", hint=f"{arguments.action} deletes nothing: leave them out"
+        )
     store = NodeStore(arguments.store.absolute() if arguments.store else node_store_path(os.environ))
     if arguments.action == "path":
         print(json.dumps({"store": str(store.root)}, indent=4) if arguments.json else store.root)
         return 0
+    if arguments.store and not os.path.isdir(store.root):
+        raise UsageError(f"{store.root}: no such directory", hint="poncho store path prints where this node's store is")
     if arguments.action == "list":
         return _list(arguments, store)
     if arguments.action == "verify":
@@ -89,8 +93,6 @@ def command(arguments: Namespace) -> int:
 
 
 def _list(arguments: Namespace, store: NodeStore) -> int:
-    if arguments.store and not os.path.isdir(store.root):
-        raise UsageError(f"{store.root}: no such directory", hint="poncho store path prints where this node's store is")
     entries = [store.find(name) for name in arguments.names] or store.entries()
     rows = [
         {

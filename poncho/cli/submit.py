@@ -155,6 +155,6 @@ def command(arguments: Namespace) -> int:
 
 
 def _name_of(package: Path) -> str:
-    stem = re.sub(r"\.(tar(\.\w+)?|tgz|sqsh|squashfs|sqfs)$", "", package.name)
+    stem = re.sub(r"\.(tar(\.\w+)?|tgz|tzst|sh|squashfs|sqfs|sfs)$", "", package.name)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem)[:60].strip("-.")
     return name if name[:1].isalpha() and name.isascii() else f"poncho-{name}".rstrip("-.")

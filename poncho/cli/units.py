@@ -11,7 +11,7 @@ _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 def age(text: str) -> float:
     """Return seconds: of ``12h``, ``30d``, ``8w``; a bare number is days."""
-    match = re.fullmatch(r"(\d+)([smhdw]?)", text.lower())
+    match = re.fullmatch(r"(\d{1,9})([smhdw]?)", text.lower(), re.ASCII)
     if not match:
         raise ArgumentTypeError(f"{text!r} is no age: a number and one of s, m, h, d, w (days without one)")
     return int(match[1]) * _SECONDS[match[2] or "d"]
@@ -19,10 +19,10 @@ def age(text: str) -> float:
 
 def duration(text: str) -> int:
     """Return seconds: ``90m``, ``2h``, ``1d``, or ``[DAYS-]HOURS:MINUTES[:SECONDS]``."""
-    match = re.fullmatch(r"(\d+)([smhd])", text.lower(), re.ASCII)
+    match = re.fullmatch(r"(\d{1,9})([smhd])", text.lower(), re.ASCII)
     if match:
         return int(match[1]) * _SECONDS[match[2]]
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+):([0-5]?\d)(?::([0-5]?\d))?", text, re.ASCII)
+    match = re.fullmatch(r"(?:(\d{1,9})-)?(\d{1,9}):([0-5]?\d)(?::([0-5]?\d))?", text, re.ASCII)
     if not match:
         raise ArgumentTypeError(f"{text!r} is no time: 90m, 2h, 1d or HOURS:MINUTES:SECONDS")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
@@ -31,7 +31,7 @@ def duration(text: str) -> int:
 
 def size(text: str) -> int:
     """Return bytes: of ``500M``, ``20G``, ``1GiB``; units are powers of 1024."""
-    match = re.fullmatch(r"(\d+)([kmgt]?)(i?b)?", text.lower())
+    match = re.fullmatch(r"(\d{1,18})([kmgt]?)(i?b)?", text.lower(), re.ASCII)
     if not match:
         raise ArgumentTypeError(f"{text!r} is no size: a number and one of K, M, G, T")
     return int(match[1]) * _BYTES[match[2]]

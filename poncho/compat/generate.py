@@ -7,7 +7,6 @@ import re
 import textwrap
 import types
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from poncho._version import __version__
 from poncho.compat.extract import Extract
 from poncho.compat.written import source_of
 from poncho.errors import BuildError, UsageError
+from poncho.pack.runtime_files import runtime_file
 from poncho.store import atomic_file
 
 Version = Literal["taskvine", "work_queue"]
@@ -101,16 +101,7 @@ def _program(version: Version, hoisted: str, code: str, arguments: str, futures:
         parts.append(f"from __future__ import {', '.join(futures)}\n")
     parts += [part for part in (hoisted, code) if part.strip()]
     # In a function, so that the names of the run-time and those of the user's code cannot meet.
-    runtime = textwrap.indent(_runtime(file).rstrip(), "    ")
+    runtime = textwrap.indent(runtime_file(file).decode("utf-8").rstrip(), "    ")
     parts.append(f"\ndef _poncho_serve(*library):\n{runtime}\n\n    main(*library)\n")
     parts.append(f'\nif __name__ == "__main__":\n    _poncho_serve({arguments})\n')
     return "\n".join(parts)
-
-
-def _runtime(name: str) -> str:
-    try:
-        return files("poncho").joinpath("runtime").joinpath(name).read_text(encoding="utf-8")
-    except OSError as error:
-        raise BuildError(
-            f"poncho/runtime/{name} is missing from this installation of PONCHO", hint="install PONCHO again"
-        ) from error

@@ -23,7 +23,7 @@ def read_records(prefix: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(prefix.joinpath("conda-meta").glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             yield path, record

@@ -86,6 +86,6 @@ def _positive(name: str) -> int | None:
     text = os.environ.get(name)
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise FetchError(f"{name}={text}: is not a positive whole number")
+    if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) == 0:
+        raise FetchError(f"{name}={text}: is not a positive whole number", hint=f"unset {name}, or correct it")
     return int(text)

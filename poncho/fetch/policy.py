@@ -49,5 +49,5 @@ def _number(name: str, default: float, *, at_least: float = 0.01) -> float:
     except ValueError:
         value = -1.0
     if not at_least <= value < 1e9:
-        raise FetchError(f"{name}={text}: is not a number that can be used here")
+        raise FetchError(f"{name}={text}: is not a number that can be used here", hint=f"unset {name}, or correct it")
     return value

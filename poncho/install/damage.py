@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from poncho._types import Event, Reporter
 from poncho.engine.conda_meta import read_records
 from poncho.errors import BuildError
-from poncho.install.distributions import InstalledDistribution, installed_distributions
+from poncho.install.distributions import InstalledDistribution, installed_distributions, is_owned
 
 _METADATA = re.compile(r"(?:^|/)(?P<name>[^/]+?)-[^/-]+?(?:-py3[^/]*)?\.(?:dist-info/METADATA|egg-info/PKG-INFO)\Z")
 # Never part of an environment as it is used: notes to the installer, and what Python makes again.
@@ -39,7 +39,7 @@ def check_files(prefix: Path, *, ignore_missing: bool, reporter: Reporter) -> No
     records = [_record(record) for _, record in read_records(prefix)]
     root = prefix.resolve()
     owned = {file for record in records for file in record.files}
-    by_pip = {item.name: item for item in installed_distributions(prefix) if not _is_condas(item, root, owned)}
+    by_pip = {item.name: item for item in installed_distributions(prefix) if not is_owned(item, root, owned)}
     written = {relative: item for item in by_pip.values() for relative in _inside(item, root)}
     missing: dict[str, list[str]] = {}
     for record in records:
@@ -98,13 +98,6 @@ def _record(record: Mapping[str, Any]) -> _Record:
     }
     distributions = {str(canonicalize_name(match["name"])): file for file in files if (match := _METADATA.search(file))}
     return _Record(f"{record.get('name')} {record.get('version')}", files, sizes, distributions)
-
-
-def _is_condas(item: InstalledDistribution, root: Path, owned: set[str]) -> bool:
-    if not item.metadata.is_relative_to(root):
-        return False
-    relative = item.metadata.relative_to(root).as_posix()
-    return relative in owned or any(f"{relative}/{name}" in owned for name in ("METADATA", "PKG-INFO"))
 
 
 def _inside(item: InstalledDistribution, root: Path) -> list[str]:

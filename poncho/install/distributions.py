@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -60,6 +60,14 @@ def installed_distributions(prefix: Path) -> tuple[InstalledDistribution, ...]:
     return tuple(sorted((item for item in found if item), key=lambda item: (item.name, str(item.metadata))))
 
 
+def is_owned(item: InstalledDistribution, root: Path, owned: Collection[str]) -> bool:
+    """Tell whether a distribution's metadata is among ``owned``, files relative to the resolved prefix ``root``."""
+    if not item.metadata.is_relative_to(root):
+        return False
+    relative = item.metadata.relative_to(root).as_posix()
+    return relative in owned or any(f"{relative}/{name}" in owned for name in ("METADATA", "PKG-INFO"))
+
+
 def editable_distributions(prefix: Path) -> tuple[EditableDistribution, ...]:
     """Return the editable installs of ``prefix``, sorted by name.
 
@@ -97,7 +105,7 @@ def editable_source(direct_url: str | None) -> Path | None:
         if not (isinstance(data, dict) and data.get("dir_info", {}).get("editable")):
             return None
         return Path(unquote(urlsplit(data["url"]).path))
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
 
 

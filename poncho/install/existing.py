@@ -12,7 +12,12 @@ from poncho.analysis.editable import read_origin
 from poncho.engine.conda_meta import read_records
 from poncho.engine.platforms import native_platform
 from poncho.errors import BuildError
-from poncho.install.distributions import InstalledDistribution, editable_distributions, installed_distributions
+from poncho.install.distributions import (
+    InstalledDistribution,
+    editable_distributions,
+    installed_distributions,
+    is_owned,
+)
 from poncho.lock.model import Lock, LockedConda, LockedPip
 from poncho.spec import Spec, portable, spec_digest
 
@@ -94,14 +99,7 @@ def _from_pip(prefix: Path, installed: tuple[InstalledDistribution, ...]) -> lis
     """Return the distributions that no conda package brought."""
     root = prefix.resolve()
     owned = {str(path) for _, record in read_records(prefix) for path in record.get("files") or ()}
-    return [item for item in installed if not _is_owned(item.metadata, root, owned)]
-
-
-def _is_owned(metadata: Path, root: Path, owned: set[str]) -> bool:
-    if not metadata.is_relative_to(root):
-        return False
-    relative = metadata.relative_to(root).as_posix()
-    return relative in owned or any(f"{relative}/{name}" in owned for name in ("METADATA", "PKG-INFO"))
+    return [item for item in installed if not is_owned(item, root, owned)]
 
 
 def locked_pip(item: InstalledDistribution) -> LockedPip:

@@ -90,7 +90,7 @@ def rebuild_virtual_environment(
     records = resolve_conda(Spec(), engine=engine, base=base, platform=platform, reporter=reporter)
     install_conda(records, prefix, engine=engine, platform=platform, reporter=reporter)
     reporter(Event("start", "copy", f"copying the packages of {venv}"))
-    own = dict(_files_of(venv, facts))
+    own = dict(_files_of(venv))
     below = dict(_system_files(venv, facts, reporter, environ)) if system else {}
     files = {**below, **own}
     _copy(files, prefix, venv)
@@ -108,7 +108,7 @@ def read_settings(venv: Path) -> dict[str, str]:
     return {key.strip().lower(): value.strip() for key, equals, value in pairs if equals}
 
 
-def _files_of(venv: Path, facts: InterpreterFacts) -> Iterator[tuple[str, str]]:
+def _files_of(venv: Path) -> Iterator[tuple[str, str]]:
     """Yield what the virtual environment itself holds: (path in the new prefix, where it lies)."""
     for relative, path in _walk(venv):
         name = relative.partition("/")[0]

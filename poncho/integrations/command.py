@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poncho.errors import StoreError, UsageError
-from poncho.pack.runtime_files import RUNNER, runner_path
 from poncho.package import open_package
+from poncho.runner import RUNNER, runner_path
 from poncho.store import atomic_file
 
 # Engines put their command into here-documents, double quotes and further scripts: there these mean something.

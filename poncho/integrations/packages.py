@@ -140,7 +140,9 @@ def _is_package(path: Path) -> bool:
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
     except OSError as error:
-        raise SpecError(f"cannot be read ({error.strerror})", source=str(path)) from error
+        raise SpecError(
+            f"cannot be read ({error.strerror})", source=str(path), hint="name a package file, or a spec"
+        ) from error
     return head.startswith(_ARCHIVES) or head[_TAR_MAGIC_AT:].startswith(b"ustar") or skip_of(head) is not None
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from email.errors import MessageError
 from email.parser import BytesParser
 
-from poncho.look.parts import normalised
+from poncho.pack.editable import normalise
 from poncho.package.owners import Owner
 
 _LICENCE_LINE = 200  # longer ones are whole texts, not names
@@ -80,7 +80,7 @@ def _distribution(data: bytes) -> dict[Owner, About]:
         )
     except (MessageError, ValueError, IndexError, RecursionError):
         return {}
-    return {Owner("pip", normalised(name)): about} if name else {}
+    return {Owner("pip", normalise(name)): about} if name else {}
 
 
 def _licences(value: object) -> tuple[str, ...]:

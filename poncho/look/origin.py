@@ -9,7 +9,7 @@ from types import MappingProxyType
 from poncho.errors import SpecError
 from poncho.lock.codec import BASE_URL, loads
 from poncho.lock.model import Lock, LockedConda, LockedGit, LockedHttp, LockedPip
-from poncho.look.parts import normalised
+from poncho.pack.editable import normalise
 from poncho.package.owners import Owner
 
 BASE = "the building machine"
@@ -43,7 +43,7 @@ def origins(lock: Lock | None) -> dict[Owner, Origin]:
     if lock is None:
         return {}
     found = {Owner("conda", item.name): _conda(item) for item in lock.conda}
-    found |= {Owner("pip", normalised(item.name)): _pip(item) for item in lock.pip}
+    found |= {Owner("pip", normalise(item.name)): _pip(item) for item in lock.pip}
     found |= {Owner("data", name): _git(item) for name, item in lock.git.items()}
     found |= {Owner("data", name): _http(item) for name, item in lock.http.items()}
     return found

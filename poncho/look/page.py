@@ -11,10 +11,10 @@ from importlib.resources import files
 from typing import Any
 
 from poncho._version import __version__
-from poncho.errors import BuildError
 from poncho.look.inventory import Inventory
 from poncho.look.tree import size_tree
 from poncho.look.words import shown
+from poncho.runner import missing
 
 _MARK = re.compile(r"@@([a-z]+)@@")
 
@@ -79,7 +79,4 @@ def _file(name: str) -> str:
     try:
         return files("poncho.look").joinpath("data").joinpath(name).read_text("utf-8")
     except OSError as error:
-        raise BuildError(
-            f"poncho/look/data/{name} is missing from this installation of PONCHO",
-            hint="install PONCHO again: pip install --force-reinstall poncho",
-        ) from error
+        raise missing(f"poncho/look/data/{name}") from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from poncho.errors import PackageError
 from poncho.look.source import DirectorySource, Source
+from poncho.pack.editable import normalise
 from poncho.pack.owners import owners_among
 from poncho.pack.pyc import source_of
 from poncho.package import Item
@@ -32,20 +33,15 @@ class Named:
     @property
     def owner(self) -> Owner:
         """Return what its members are listed under."""
-        return Owner("conda", self.name) if self.kind == "conda" else Owner("pip", normalised(self.name))
+        return Owner("conda", self.name) if self.kind == "conda" else Owner("pip", normalise(self.name))
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The packages in an environment, and the owner of each member by path; ``described`` says how that was known."""
+    """The packages in an environment, and the owner of each member by path."""
 
     packages: tuple[Named, ...]
     owners: Mapping[str, Owner] = field(repr=False)
-
-
-def normalised(name: str) -> str:
-    """Return a distribution's name as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def is_description(path: str) -> bool:

@@ -14,9 +14,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from poncho._version import __version__
 from poncho.look.inventory import Inventory, Part, take_inventory
 from poncho.look.metadata import About, conda_about, read_about
-from poncho.look.parts import is_description, normalised
+from poncho.look.parts import is_description
 from poncho.look.purl import purl
 from poncho.look.source import open_source
+from poncho.pack.editable import normalise
 from poncho.package.owners import Owner
 
 SPEC_VERSION = "1.6"
@@ -179,7 +180,7 @@ def _tops(edges: Mapping[str, list[str]]) -> list[str]:
 
 
 def _provider(name: str, kind: str, references: Mapping[Owner, str]) -> str | None:
-    owners = (Owner("conda", name), Owner("pip", normalised(name)))
+    owners = (Owner("conda", name), Owner("pip", normalise(name)))
     for owner in owners if kind == "conda" else reversed(owners):
         if owner in references:
             return references[owner]

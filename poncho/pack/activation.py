@@ -72,7 +72,7 @@ def conda_variables(prefix: Path) -> tuple[dict[str, str], list[str]]:
             found = json.loads(path.read_bytes())
         except FileNotFoundError:
             continue
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             warnings.append(f"{relative}: not readable as JSON; its variables are left out")
             continue
         if path.name == "state" and isinstance(found, dict):

@@ -72,7 +72,7 @@ def _direct_url(
         record = json.loads((prefix / path).read_bytes())
         editable = record["dir_info"]["editable"] is True
         url = str(record["url"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     target = unquote(urlsplit(url).path) if url.startswith("file:") else url
     if not editable or _inside(target, prefixes):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from poncho.epoch import source_date_epoch
 from poncho.errors import UsageError
 from poncho.pack.elf import Elf
 from poncho.pack.layout import Format, family, format_of, formats
@@ -81,12 +82,8 @@ class PackOptions:
         """Return the modification time of the members, in seconds since 1970. Raises UsageError for a bad one."""
         if self.epoch is not None:
             return self.epoch
-        text = os.environ.get("SOURCE_DATE_EPOCH", "")
-        if not text:
-            return DEFAULT_EPOCH
-        if not text.isascii() or not text.isdigit() or int(text) >= 1 << 33:
-            raise UsageError(f"SOURCE_DATE_EPOCH={text}: not a number of seconds since 1970")
-        return int(text)
+        asked = source_date_epoch()
+        return DEFAULT_EPOCH if asked is None else asked
 
 
 def check_level(form: Format | None, level: int, compression: Compression = "zstd") -> None:

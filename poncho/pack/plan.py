@@ -16,9 +16,10 @@ from poncho.pack.layout import PLACEHOLDER
 from poncho.pack.model import Entry, Overlay, PackOptions, Trimmed
 from poncho.pack.owners import Owners, find_owners
 from poncho.pack.pyc import source_of
-from poncho.pack.runtime_files import activation_script, runner_path, runtime_file
+from poncho.pack.runtime_files import activation_script, runtime_file
 from poncho.pack.transform import CODE, rule_for
 from poncho.pack.walk import LeaveOut, walk
+from poncho.runner import runner_path
 
 _BOOT, _DATA, _RECORDS, _META = (0, ""), (3, ""), (4, ""), (5, "")
 _NOBODY = (2, "")

@@ -6,9 +6,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from poncho.runner import RUNNER, missing, runner_path
-
-__all__ = ["RUNNER", "activation_script", "runner_path", "runtime_file"]
+from poncho.runner import missing
 
 
 def runtime_file(name: str) -> bytes:

@@ -36,7 +36,7 @@ def conda_record(data: bytes) -> bytes:
     """
     try:
         record = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return b"{}\n"
     if not isinstance(record, dict):
         return b"{}\n"
@@ -72,7 +72,7 @@ def direct_url(data: bytes) -> bytes | None:
     """Return pip's ``direct_url.json`` (PEP 610) without credentials; None when it names a place on this machine."""
     try:
         record = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or _is_local(record.get("url")):
         return None

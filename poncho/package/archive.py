@@ -80,7 +80,9 @@ def open_file(path: Path) -> BinaryIO:
     try:
         stream = path.open("rb")
     except IsADirectoryError as error:
-        raise PackageError(f"{path}: is a directory, not a package file") from error
+        raise PackageError(
+            f"{path}: is a directory, not a package file", hint="name the package itself, for example env.tar.gz"
+        ) from error
     except OSError as error:
         raise PackageError(f"{path}: cannot be read ({error.strerror})", hint="check the path") from error
     skip = selfextract.skip_of(stream.read(_HEAD))

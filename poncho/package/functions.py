@@ -25,8 +25,7 @@ from poncho.analysis.functions import name_of
 from poncho.analysis.model import Tier
 from poncho.engine.pip_tools import clean_environment
 from poncho.errors import AnalysisError, PackageError
-from poncho.pack.runtime_files import runner_path
-from poncho.runner import RUNNER
+from poncho.runner import RUNNER, runner_path
 
 _OWN = ("python", "pip")
 _NOT_SET_UP = 125  # the runner's exit status

@@ -150,7 +150,7 @@ def _names_in_local_channel(url: str, platform: str) -> set[str]:
     for subdir in (platform, "noarch"):
         try:
             repodata = json.loads((root / subdir / "repodata.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         for section in ("packages", "packages.conda"):
             names.update(record["name"] for record in repodata.get(section, {}).values())

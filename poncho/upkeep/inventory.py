@@ -206,7 +206,12 @@ def own_size(path: Path | str) -> int:
 BUCKETS: Mapping[str, Bucket] = {
     bucket.name: bucket
     for bucket in (
-        Bucket("packages", "packages made by poncho_package_cache and dict_to_env", False, _packages),
+        Bucket(
+            "packages",
+            "packages kept by their spec: poncho_package_cache, dict_to_env, --approx, Parsl, Dask",
+            False,
+            _packages,
+        ),
         Bucket("environments", "installed environments, for the next build to change", True, _environments),
         Bucket("blocks", "compressed parts of packages", True, _fanned_files),
         Bucket("looks", "what files of environments were found to hold", True, _fanned_files),

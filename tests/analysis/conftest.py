@@ -80,13 +80,20 @@ class Env:
 
     def pip(self, *arguments: str) -> None:
         """Install by name, without any index (a wheel's path would be recorded as where it came from)."""
-        command = ["uv", "pip", "install", "-q", "--no-index", "--offline", "--no-config"]
+        command = [
+            str(Path(sys.executable).parent / "uv"),
+            "pip",
+            "install",
+            "-q",
+            "--no-index",
+            "--offline",
+            "--no-config",
+        ]
         python = str(self.prefix / "bin" / "python")
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_"))}
-        uv = str(Path(sys.executable).parent / "uv")
         environ["UV_CACHE_DIR"] = str(self._work / "uv-cache")
         done = subprocess.run(
-            [uv, *command[1:], "--python", python, *arguments], env=environ, capture_output=True, text=True, check=False
+            [*command, "--python", python, *arguments], env=environ, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
 

@@ -509,7 +509,7 @@ def test_channels_have_short_names_without_credentials(text: str, short: str | N
     assert short_channel(text) == short
 
 
-def test_an_interpreter_that_was_repackaged_needs_no_channel_again(look: Look, tmp_path: Path, conda_env: Any) -> None:
+def test_an_interpreter_that_was_repackaged_needs_no_channel_again(look: Look, conda_env: Any) -> None:
     for path in (conda_env.prefix / "conda-meta").glob("*.json"):
         record = json.loads(path.read_text())
         record["channel"] = "file:///home/someone/.cache/poncho/base/x"

@@ -200,11 +200,15 @@ def test_requirements_that_are_computed_are_said(project: Any, env: Any) -> None
     assert any("install_requires is computed" in str(one) for one in analyze(["."], prefix=env.prefix).problems)
 
 
+@pytest.mark.parametrize("text", ["[[[ = \x00", f"[project]\nname = {'[' * 5000}\n"], ids=["broken", "nested"])
 @pytest.mark.parametrize("name", ["pyproject.toml", "setup.cfg", "setup.py"])
-def test_a_broken_file_is_said_and_the_code_is_analysed(project: Any, env: Any, name: str) -> None:
-    project({"requirements.txt": "numpy\n", name: "[[[ = \x00", "m.py": "import numpy\n"})
+def test_a_broken_file_is_said_and_the_code_is_analysed(project: Any, env: Any, name: str, text: str) -> None:
+    project({"requirements.txt": "numpy\n", name: text, "m.py": "import numpy\n"})
     analysis = analyze(["."], prefix=env.prefix)
     assert {one.name for one in analysis.findings if one.included} == {"numpy"}
+    # What is nested is no mistake in the other two.
+    if name == "pyproject.toml" or "\0" in text:
+        assert any(name in str(one) for one in analysis.problems)
 
 
 @pytest.mark.parametrize(

@@ -387,7 +387,7 @@ def test_hostile_text_ends_no_analysis(text: str) -> None:
         read_unit(Unit("x.py", text, None, (), named=named), VERSION)
 
 
-def test_the_standard_library_is_analysed(look: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_standard_library_is_analysed(look: Callable[..., Any]) -> None:
     parts = ["asyncio", "email", "unittest", "xml"] if not FULL else ["."]
     library = Path(sysconfig.get_path("stdlib"))
     analysis = analyze([library / part for part in parts], prefix=Path(sys.prefix), strict=False)

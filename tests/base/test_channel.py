@@ -96,7 +96,7 @@ def test_brings_what_wheels_expect_of_a_machine(moved: Path) -> None:
     run_python(moved, "import ctypes; ctypes.CDLL('libstdc++.so.6'); ctypes.CDLL('libgcc_s.so.1')")
 
 
-def test_pip_inside_installs_into_the_prefix(moved: Path, tmp_path: Path) -> None:
+def test_pip_inside_installs_into_the_prefix(moved: Path) -> None:
     report = run_python(
         moved, "import pip._internal.locations as l; s = l.get_scheme('x'); print(s.purelib, s.scripts, sep='\\n')"
     )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from argparse import ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from poncho.cli.units import age, duration, size
 from poncho.store import Answers, BuilderCache, answer_key
 from tests.support.cli import Finished, run_cli
 
@@ -118,6 +121,19 @@ def test_an_option_that_would_do_nothing_is_refused(cache: BuilderCache, words: 
     done = run_cli("poncho", *words.split(), env={"PONCHO_CACHE_DIR": cache.root}).failed()
     assert done.returncode == 2
     assert "prune" in done.stderr
+
+
+@pytest.mark.parametrize("read", [age, duration, size])
+def test_a_number_that_nobody_means_is_refused(read: Callable[[str], float]) -> None:
+    with pytest.raises(ArgumentTypeError):
+        read(f"{'9' * 400}d" if read is not size else f"{'9' * 400}G")
+
+
+@pytest.mark.parametrize("action", ["list", "prune", "verify"])
+def test_a_store_that_is_named_and_not_there_is_an_error(action: str) -> None:
+    done = run_cli("poncho", "store", action, "--store", "/no/such/place").failed()
+    assert "/no/such/place: no such directory" in done.stderr
+    assert "hint:" in done.stderr
 
 
 def test_a_limit_does_not_seem_to_hold_for_what_is_named(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_the_page_is_written_whole_or_not_at_all(full: PackedPackage, tmp_path: 
     assert os.listdir(tmp_path) == ["page.html"]
 
 
-def test_nothing_in_a_package_reaches_the_terminal_as_it_is(full: PackedPackage, tmp_path: Path):
+def test_nothing_in_a_package_reaches_the_terminal_as_it_is(tmp_path: Path):
     bad = full_package(tmp_path, "old.tar.gz")
     for name in ODD:
         (tmp_path / "env" / name).write_bytes(b"changed")

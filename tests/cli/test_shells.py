@@ -141,6 +141,20 @@ def test_a_manual_page_has_what_help_has(tmp_path: Path) -> None:
     assert "poncho_package_create" in run_cli("poncho", "man", "poncho_package_create").ok().stdout
 
 
+@pytest.mark.parametrize("epoch", ["soon", "99999999999999999999", "-1"])
+def test_a_time_that_is_none_is_said_of_a_manual_page(epoch: str) -> None:
+    done = run_cli("poncho", "man", "create", "--roff", env={"SOURCE_DATE_EPOCH": epoch}).failed()
+    assert f"SOURCE_DATE_EPOCH={epoch}: not a number of seconds since 1970" in done.stderr
+
+
+def test_a_manual_page_tells_the_exit_status_once() -> None:
+    assert "EXIT STATUS" in manual.manual_page("poncho create")
+    for name in ("diff", "verify", "trace"):
+        page = manual.manual_page(f"poncho {name}")
+        assert "EXIT STATUS" not in page
+        assert "xit status" in page
+
+
 def test_the_manual_of_the_runner_has_all_its_options() -> None:
     told = run_cli("poncho_package_run", "--help").ok().stdout
     page = manual.manual_page("poncho_package_run").replace("\\-", "-").replace("\\", "")

@@ -129,7 +129,7 @@ def _stalling_server():
     return stalling()
 
 
-def test_stdout_is_the_same_bytes_under_every_locale(tmp_path: Path):
+def test_stdout_is_the_same_bytes_under_every_locale():
     for encoding in ("latin-1", "ascii", "utf-8"):
         result = run_cli("poncho_package_analyze", "--help", env={"PYTHONIOENCODING": encoding}).ok()
         assert "SOURCE… OUT".encode() in result.stdout_bytes

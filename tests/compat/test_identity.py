@@ -101,9 +101,7 @@ def test_two_directories_get_copies_of_one_build(channel: Channel, options: Crea
     assert packages.installed(cached_package(spec_of(channel), options=options).path) == {"ladder-1.2"}
 
 
-def test_a_superset_is_served_and_said_and_else_it_is_built(
-    channel: Channel, options: CreateOptions, tmp_path: Path
-) -> None:
+def test_a_superset_is_served_and_said_and_else_it_is_built(channel: Channel, options: CreateOptions) -> None:
     big = cached_package(spec_of(channel, "ladder=1.2", "greet", "yaml"), options=options)
     for wanted in (("ladder>=1.1,<2",), ("greet", "ladder"), ("yaml", "python")):
         near = cached_package(spec_of(channel, *wanted), options=options, approx=True)
@@ -158,6 +156,19 @@ def test_approx_as_a_user_types_it(channel: Channel, tmp_path: Path) -> None:
     assert "the same spec, built before" in again.stderr
     refused = run_cli("poncho_package_create", "--approx", small, tmp_path / "small.tar", env=env).failed()
     assert "--approx" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "option",
+    [["--lock", "lock.json"], ["--locked"], ["--trim"], ["--level", "6"], ["--no-cache"]],
+    ids=lambda one: one[0],
+)
+def test_approx_refuses_what_a_package_built_before_does_not_follow(tmp_path: Path, option: list[str]) -> None:
+    (tmp_path / "spec.json").write_text('{"pip": ["six"]}')
+    done = run_cli(
+        "poncho_package_create", "--approx", *option, tmp_path / "spec.json", tmp_path / "env.tar.gz"
+    ).failed()
+    assert (done.returncode, option[0] in done.stderr, "hint:" in done.stderr) == (2, True, True)
 
 
 def test_a_package_is_placed_once_and_left_alone_while_it_is_the_same(

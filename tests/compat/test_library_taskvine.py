@@ -202,7 +202,7 @@ def test_the_program_s_own_modules_travel_with_its_functions(
     assert worker.call("count", [10, 40, 50])["Result"] == (2, 30)
 
 
-def test_what_a_library_cannot_load_is_named_in_its_log(taskvine: Starter, tmp_path: Path) -> None:
+def test_what_a_library_cannot_load_is_named_in_its_log(taskvine: Starter) -> None:
     worker = taskvine(double)
     worker.ready()
     (worker.directory / "library_info.clpk").write_bytes(

@@ -36,7 +36,7 @@ def test_a_file_and_standard_input_in_that_order(tmp_path: Path) -> None:
     assert {"pyyaml", "requests"} <= names(json.loads((tmp_path / "out.json").read_text()))
 
 
-def test_standard_input_to_standard_output(tmp_path: Path) -> None:
+def test_standard_input_to_standard_output() -> None:
     done = run_cli("poncho_package_analyze", "-", "-", stdin="import yaml\n").ok()
     assert "pyyaml" in names(json.loads(done.stdout))
 
@@ -48,7 +48,7 @@ def test_options_may_follow_the_positionals(tmp_path: Path) -> None:
     assert {"pyyaml", "six", "idna", "certifi"} <= names(json.loads(done.stdout))
 
 
-def test_the_json_has_indent_4_and_sorted_keys(analyzed: Analyze, tmp_path: Path) -> None:
+def test_the_json_has_indent_4_and_sorted_keys() -> None:
     text = run_cli("poncho_package_analyze", "-", "-", stdin="import yaml\n").ok().stdout
     assert text.rstrip("\n") == json.dumps(json.loads(text), indent=4, sort_keys=True)
 
@@ -81,7 +81,7 @@ def test_the_bytes_are_the_same_everywhere(tmp_path: Path) -> None:
     assert len(outputs) == 1
 
 
-def test_20_no_path_host_or_prefix_of_this_machine(tmp_path: Path) -> None:
+def test_20_no_path_host_or_prefix_of_this_machine() -> None:
     import sys
 
     text = run_cli("poncho_package_analyze", "-", "-", stdin="import yaml, requests\n").ok().stdout
@@ -95,7 +95,7 @@ def test_an_existing_output_is_replaced(tmp_path: Path) -> None:
     assert "pyyaml" in names(json.loads((tmp_path / "out.json").read_text()))
 
 
-def test_a_function_s_source_as_parsl_sends_it(tmp_path: Path) -> None:
+def test_a_function_s_source_as_parsl_sends_it() -> None:
     source = textwrap.indent(
         "@python_app(executors=['wq'])\ndef f(x):\n    import yaml\n    return yaml.dump(x)\n", "    "
     )
@@ -115,12 +115,12 @@ def test_function_takes_the_imports_of_that_function(analyzed: Analyze) -> None:
     assert "pyyaml" in names(analyzed(source, "--function", "f"))
 
 
-def test_the_command_has_its_older_name_too(tmp_path: Path) -> None:
+def test_the_command_has_its_older_name_too() -> None:
     done = run_cli("python_package_analyze", "-", "-", stdin="import yaml\n").ok()
     assert "pyyaml" in names(json.loads(done.stdout))
 
 
-def test_in_a_conda_environment_the_spec_is_conda_s(conda_environment: Path, channel: Channel, tmp_path: Path) -> None:
+def test_in_a_conda_environment_the_spec_is_conda_s(conda_environment: Path, channel: Channel) -> None:
     env = {"CONDA_PREFIX": conda_environment, "CONDA_DEFAULT_ENV": conda_environment}
     done = run_cli("poncho_package_analyze", "-", "-", stdin="import yaml, six, greet\n", env=env).ok()
     conda = json.loads(done.stdout)["conda"]
@@ -132,7 +132,7 @@ def test_in_a_conda_environment_the_spec_is_conda_s(conda_environment: Path, cha
     assert {"pip": ["six==1.16.0"]} in conda["dependencies"]
 
 
-def test_16_the_user_s_code_is_never_run(analyzed: Analyze, tmp_path: Path) -> None:
+def test_16_the_user_s_code_is_never_run(tmp_path: Path) -> None:
     (tmp_path / "helper.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\nimport yaml\n")
     (tmp_path / "app.py").write_text(f"import helper\nopen({str(tmp_path / 'run')!r}, 'w')\n")
     done = run_cli("poncho_package_analyze", "app.py", "-", cwd=tmp_path).ok()
@@ -218,7 +218,7 @@ def test_23_no_process_is_started_for_each_package(tmp_path: Path) -> None:
     assert not (tmp_path / "called").exists()
 
 
-def test_24_indented_source_on_standard_input(tmp_path: Path) -> None:
+def test_24_indented_source_on_standard_input() -> None:
     done = run_cli("poncho_package_analyze", "-", "-", stdin="        import yaml\n        yaml.dump({})\n").ok()
     assert "pyyaml" in names(json.loads(done.stdout))
 

@@ -76,7 +76,7 @@ def test_pip_and_conda_that_want_different_versions_are_both_named(channel: Chan
     one_clear_line(done, "pyyaml", "6.0", str(version))
 
 
-def test_a_channel_server_that_is_not_there(ladder_spec: Json, tmp_path: Path) -> None:
+def test_a_channel_server_that_is_not_there(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -198,7 +198,7 @@ def test_a_source_that_cannot_be_read(tmp_path: Path) -> None:
     one_clear_line(run_cli("poncho_package_analyze", tmp_path / "no.py", "-"), "no.py")
 
 
-def test_a_command_called_wrongly_shows_how_it_is_called(tmp_path: Path) -> None:
+def test_a_command_called_wrongly_shows_how_it_is_called() -> None:
     for name in ("poncho_package_create", "poncho_package_analyze"):
         done = run_cli(name).failed()
         assert done.returncode == 2

@@ -126,7 +126,7 @@ def test_07_a_spec_of_pip_alone_gives_those_packages(tmp_path: Path) -> None:
     assert done.stdout == "1.16.0\n"
 
 
-def test_07_our_own_sample_specs_are_understood(tmp_path: Path) -> None:
+def test_07_our_own_sample_specs_are_understood() -> None:
     from poncho.spec import load_spec
 
     samples = [path for path in (CHECKOUT / "specs").glob("*.json") if "schema" not in path.name]
@@ -135,7 +135,7 @@ def test_07_our_own_sample_specs_are_understood(tmp_path: Path) -> None:
         load_spec(sample)
 
 
-def test_10_the_working_directory_stays_as_it_is(full_spec: Json, package: Path, tmp_path: Path) -> None:
+def test_10_the_working_directory_stays_as_it_is(full_spec: Json, tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
     packages.create(full_spec, tmp_path / "out.tar.gz", cwd=work).ok()

@@ -238,7 +238,7 @@ def test_the_library_hash_follows_the_functions(package_serverize: Any) -> None:
     assert digest(task) == digest(task) != digest(other)
 
 
-def test_importing_the_library_is_cheap_and_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+def test_importing_the_library_is_cheap_and_quiet() -> None:
     import subprocess
 
     code = "import sys, poncho; print([m for m in ('rattler', 'git', 'requests', 'rich') if m in sys.modules])"

@@ -324,7 +324,7 @@ def test_two_builders_can_share_the_cache(tmp_path, channel):
     assert not failures
 
 
-def test_an_interrupted_install_leaves_no_process_behind(tmp_path, channel):
+def test_an_interrupted_install_leaves_no_process_behind(tmp_path):
     code = (
         "import sys\n"
         "from pathlib import Path\n"

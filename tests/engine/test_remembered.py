@@ -63,7 +63,7 @@ def test_a_channel_that_changed_is_solved_again(bench: Bench, channel: Channel, 
 
 
 def test_channels_on_a_server_are_left_to_the_engine_and_nothing_of_them_is_kept(
-    bench: Bench, channel: Channel, channel_server: Callable[..., FileServer]
+    bench: Bench, channel_server: Callable[..., FileServer]
 ) -> None:
     server = channel_server(basic=("user", "s3cret"))
     for _ in range(2):
@@ -74,7 +74,7 @@ def test_channels_on_a_server_are_left_to_the_engine_and_nothing_of_them_is_kept
 
 
 def test_virtual_packages_are_detected_once_and_anew_for_other_overrides(
-    channel: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = BuilderCache(tmp_path / "cache")
     engine = RememberingEngine(RattlerEngine(cache), cache)

@@ -138,7 +138,7 @@ class TestTransport:
                 assert _files(fetch(GitSource(remote))[0]) == NEW
 
     def test_an_old_server_that_gives_no_single_commits_serves_too(
-        self, git_server: GitServer, repository: Repository, fetch: Any, monkeypatch: pytest.MonkeyPatch
+        self, git_server: GitServer, repository: Repository, fetch: Any
     ) -> None:
         wanted = repository.git("rev-parse", "HEAD")
         repository.commit({"more": "later"})
@@ -147,7 +147,7 @@ class TestTransport:
         assert _files(fetch(GitSource(git_server.url(repository), ref=wanted))[0]) == NEW
         assert _files(fetch(GitSource(git_server.url(repository), ref="v1"))[0]) == OLD
 
-    def test_a_dumb_http_server_serves_too(self, repository: Repository, fetch: Any, tmp_path: Path) -> None:
+    def test_a_dumb_http_server_serves_too(self, repository: Repository, fetch: Any) -> None:
         from tests.support.httpserver import HttpServer
 
         subprocess.run(["git", "update-server-info"], cwd=repository.path, check=True)
@@ -390,7 +390,7 @@ class TestLogin:
         assert _files(fetch(GitSource(private.url(repository, user="me")))[0]) == NEW
 
     def test_nothing_of_it_is_left_anywhere(
-        self, private: GitServer, repository: Repository, fetch: Any, cache: BuilderCache, tmp_path: Path
+        self, private: GitServer, repository: Repository, fetch: Any, cache: BuilderCache
     ) -> None:
         home = Path(os.environ["HOME"])
         (home / ".gitconfig").write_text(f"[credential]\n\thelper = store --file {home / 'store'}\n")

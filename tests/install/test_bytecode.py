@@ -18,6 +18,7 @@ from poncho.errors import BuildError
 from poncho.install import compile_bytecode
 from poncho.install.bytecode_cache import BytecodeCache, unframe
 from poncho.store import BuilderCache
+from tests.support.faults import flip
 from tests.support.interpreters import run_python
 
 
@@ -212,12 +213,6 @@ def test_a_file_that_holds_the_prefix_does_not_cost_its_directory_the_cache(
 
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
 
 
 def empty(path: Path) -> None:

@@ -58,7 +58,7 @@ def test_with_one_a_package_is_built(tmp_path: Path, channel: Channel) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "env.tar.gz", "spec.json"]
 
 
-def test_nobody_is_asked_where_somebody_lives_who_does_not_exist(tmp_path: Path) -> None:
+def test_nobody_is_asked_where_somebody_lives_who_does_not_exist() -> None:
     assert read_index_settings({"PIP_FIND_LINKS": "~nosuchuser/x"}).find_links == ()
     with pytest.raises(BuildError, match="no such conda command"):
         find_executable("~nosuchuser/conda", {})

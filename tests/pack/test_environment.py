@@ -49,7 +49,7 @@ def test_the_node_unpacks_it_with_its_own_first_members(conda_package: PackedPac
     assert files(fast) == files(slow)
 
 
-def test_it_runs_where_it_was_unpacked(conda_package: PackedPackage, conda_prefix: Path, tmp_path: Path) -> None:
+def test_it_runs_where_it_was_unpacked(conda_package: PackedPackage, tmp_path: Path) -> None:
     there = unpack(conda_package.path, tmp_path / "some where")
     relocate(there)
     assert (
@@ -164,9 +164,7 @@ def test_the_manifest_says_what_a_node_must_have(
     assert str(tmp_path) not in text
 
 
-def test_two_installs_in_other_places_give_the_same_package(
-    conda_package: PackedPackage, conda_prefix: Path, tmp_path: Path
-) -> None:
+def test_two_installs_in_other_places_give_the_same_package(conda_package: PackedPackage, tmp_path: Path) -> None:
     moved = tmp_path / "a rather longer place to install into"
     there = unpack(conda_package.path, moved)
     relocate(there)
@@ -174,7 +172,7 @@ def test_two_installs_in_other_places_give_the_same_package(
     assert hashlib.sha256(again.path.read_bytes()).digest() == hashlib.sha256(conda_package.path.read_bytes()).digest()
 
 
-def test_a_changed_byte_or_a_missing_end_is_refused_by_the_parallel_reader(conda_prefix: Path, tmp_path: Path) -> None:
+def test_a_changed_byte_or_a_missing_end_is_refused_by_the_parallel_reader(tmp_path: Path) -> None:
     import random
 
     from tests.support.prefixes import small_prefix, unpack_in_parallel

@@ -34,7 +34,7 @@ def test_an_image_has_the_digest_of_the_tarball_and_every_byte_of_it(prefix: Pat
     assert (found.digest, found.files, found.bytes) == (image.digest, image.files, image.unpacked_bytes)
 
 
-def test_the_same_environment_gives_the_same_image(prefix: Path, tmp_path: Path) -> None:
+def test_the_same_environment_gives_the_same_image(tmp_path: Path) -> None:
     found = set()
     for number, mask in enumerate((0o022, 0o077)):
         # Made again elsewhere, in another order of directory entries, at another time, under another umask.

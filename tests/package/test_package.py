@@ -46,7 +46,7 @@ def test_contents_lists_every_member_but_itself(small: PackedPackage) -> None:
 
 
 @pytest.mark.parametrize("form", ["tar.gz", "tar.zst", "tar"])
-def test_a_good_package_is_verified_in_every_format(small: PackedPackage, tmp_path: Path, form: str) -> None:
+def test_a_good_package_is_verified_in_every_format(tmp_path: Path, form: str) -> None:
     package = packed(small_prefix(tmp_path / "env"), tmp_path / f"env.{form}", format=form)
     found = verify(package.path)
     assert (found.digest, found.files, found.bytes) == (package.digest, package.files, package.unpacked_bytes)

@@ -175,7 +175,7 @@ def test_the_names_in_which_specs_differ(changed: dict[str, Any], names: set[str
     assert changed_names(locked, replace(locked, **changed)) == names
 
 
-def test_an_update_from_the_lock_alone_knows_where_local_code_is(tmp_path: Path):
+def test_an_update_from_the_lock_alone_knows_where_local_code_is():
     spec = Spec(pip=("./code[extra]", "named", "six"), git={"R": GitSource("repository", ref="main")})
     pip = (
         LockedPip("code", "1", "/home/me/code", sha256="a" * 64),

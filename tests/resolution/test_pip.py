@@ -107,7 +107,7 @@ def test_local_code_is_locked_by_its_path_and_content(resolve, tmp_path):
     assert found["localpkg"].sha256 == tree_digest(folder)
 
 
-def test_a_local_path_that_is_missing_is_named(resolve, tmp_path):
+def test_a_local_path_that_is_missing_is_named(resolve):
     with pytest.raises(ResolveError, match=r"\./gone: no such file"):
         resolve("./gone")
 

@@ -348,7 +348,7 @@ def test_a_store_that_was_moved_is_made_right(run: Runner, image: PackedPackage)
     assert str(run.store) in (root_of(run) / "etc/settings.ini").read_text()
 
 
-def test_the_package_may_be_deleted_while_it_is_mounted(run: Runner, image: PackedPackage, tmp_path: Path) -> None:
+def test_the_package_may_be_deleted_while_it_is_mounted(run: Runner, image: PackedPackage) -> None:
     process = run.start("-e", image.path, "sh", "-c", 'echo up; read x; cat "$CONDA_PREFIX/lib/plain.txt"', stdin=-1)
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"

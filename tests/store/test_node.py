@@ -199,7 +199,7 @@ def test_changed_and_missing_files_are_named(run: Runner) -> None:
     assert cli("verify", "--store", run.store).returncode == 1
 
 
-def test_the_command_finds_the_runners_store(run: Runner, tmp_path: Path) -> None:
+def test_the_command_finds_the_runners_store(run: Runner) -> None:
     (entry,) = fill(run, 1)
     env = {"PONCHO_STORE": str(run.store)}
     assert cli("path", **env).stdout == f"{run.store}\n"

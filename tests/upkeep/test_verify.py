@@ -14,6 +14,7 @@ from poncho.pack import PackOptions, pack
 from poncho.store import BuilderCache
 from poncho.store.stamps import take_stamps
 from poncho.upkeep import inventory, prune, verify
+from tests.support.faults import flip
 from tests.support.prefixes import small_prefix
 
 
@@ -35,12 +36,6 @@ def packed(cache: BuilderCache, tmp_path: Path) -> Path:
 def wrong(cache: BuilderCache, *buckets: str, delete: bool = True) -> list[tuple[str, str, bool]]:
     found = verify(cache, buckets=buckets or None, delete=delete).damaged
     return [(one.item.bucket, one.what, one.deleted) for one in found]
-
-
-def flip(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
 
 
 def test_a_block_with_one_other_bit_is_found_and_made_again(cache: BuilderCache, packed: Path, tmp_path: Path) -> None:
@@ -104,7 +99,7 @@ def test_a_conda_package_that_lost_a_file_is_found_but_not_while_builders_run(ca
     assert wrong(cache) == [("conda", "file is missing", True)]
 
 
-def test_sizes_count_what_deleting_sets_free(cache: BuilderCache, tmp_path: Path) -> None:
+def test_sizes_count_what_deleting_sets_free(cache: BuilderCache) -> None:
     wheel = cache.directory("pip/uv/archive-v0/abc") / "big.so"
     wheel.write_bytes(b"x" * 1_000_000)
     prefix = cache.directory("environments/abc-def/env")

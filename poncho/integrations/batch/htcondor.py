@@ -8,8 +8,8 @@ from pathlib import Path
 from poncho.errors import UsageError
 from poncho.integrations.batch.model import INDEX, Job, mebibytes
 from poncho.integrations.batch.task import TASK, task_words
-from poncho.pack.runtime_files import RUNNER
 from poncho.package import Package
+from poncho.runner import RUNNER
 
 SCRIPT = "job.sub"
 SUBMIT = f"condor_submit {SCRIPT}"
@@ -107,7 +107,7 @@ def travelling(job: Job) -> list[Path]:
     names: dict[str, str] = {TASK: TASK, RUNNER: RUNNER, job.package.name: str(job.package)}
     for path in found:
         if not path.exists():
-            raise UsageError(f"--input: {path} does not exist")
+            raise UsageError(f"--input: {path} does not exist", hint="check the path")
         if names.setdefault(path.name, str(path)) != str(path):
             raise UsageError(f"two inputs are called {path.name}: {names[path.name]} and {path}", hint="rename one")
     return list(dict.fromkeys(found))

@@ -102,8 +102,3 @@ def clock(seconds: int) -> str:
 def mebibytes(count: int) -> int:
     """Return bytes as MiB, rounded up."""
     return -(-count // (1 << 20))
-
-
-def comment(text: str) -> str:
-    """Return text that cannot leave its line in a script: what cannot be printed is escaped."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

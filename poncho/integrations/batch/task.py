@@ -1,12 +1,13 @@
-"""``task.sh``: what every job of every batch system runs; one task, or each so-manieth."""
+"""``task.sh``: what every job of every batch system runs; one task, or every n-th."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
 
-from poncho.integrations.batch.model import INDEX, Job, comment
-from poncho.pack.runtime_files import RUNNER
+from poncho._words import shown
+from poncho.integrations.batch.model import INDEX, Job
+from poncho.runner import RUNNER
 
 TASK = "task.sh"
 
@@ -83,7 +84,8 @@ def task_script(job: Job, *, travels: bool) -> str:
 
     ``travels``: package and runner are transferred, and lie beside the script on the node; else they are named by their paths.
     """
-    title = comment(f"{job.tasks} times: {shlex.join(job.command)}")
+    # Nothing of it can leave the line of its comment.
+    title = shown(f"{job.tasks} times: {shlex.join(job.command)}")
     if travels:
         package, runner = f"./{job.package.name}", f"./{RUNNER}"
         usage = "# Runs on the node, in the job's own directory, where the package and the runner lie beside it."

@@ -10,8 +10,8 @@ from poncho.errors import UsageError
 from poncho.integrations.batch import htcondor, lsf, pbs, slurm
 from poncho.integrations.batch.model import Job, check
 from poncho.integrations.batch.task import TASK, quote, task_script
-from poncho.pack.runtime_files import RUNNER, runner_path
 from poncho.package import open_package
+from poncho.runner import RUNNER, runner_path
 from poncho.store import atomic_directory
 
 SYSTEMS = ("slurm", "htcondor", "lsf", "pbs")

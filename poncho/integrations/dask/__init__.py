@@ -8,7 +8,7 @@ See docs/engines.md. ``python_command`` is for clusters that start workers by a 
 try:
     import distributed as _distributed  # noqa: F401  (a clear line now, instead of a long traceback later)
 except ImportError as error:
-    raise ImportError("Dask's distributed is not installed: pip install 'poncho[dask]'") from error
+    raise ImportError("Dask's distributed is not installed: pip install 'dask[distributed]>=2024.4'") from error
 
 from poncho.integrations.dask.cluster import PackagedCluster
 from poncho.integrations.dask.command import python_command, worker_command

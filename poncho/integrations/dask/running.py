@@ -18,8 +18,8 @@ from poncho.integrations.dask.command import DASK
 from poncho.integrations.dask.versions import Difference, check_versions
 from poncho.integrations.packages import Source, engine_package
 from poncho.look import look
-from poncho.pack.runtime_files import runner_path
 from poncho.package import Package, open_package
+from poncho.runner import runner_path
 
 
 def use_package(

@@ -7,7 +7,7 @@ Parsl's own options can do is done by them; nothing of Parsl is replaced. See do
 try:
     import parsl as _parsl  # noqa: F401  (a clear line now, instead of a long traceback later)
 except ImportError as error:
-    raise ImportError("Parsl is not installed: pip install 'poncho[parsl]'") from error
+    raise ImportError("Parsl is not installed: pip install 'parsl>=2024.1'") from error
 
 from poncho.integrations.parsl.apps import PackagedApps
 from poncho.integrations.parsl.executors import in_package

@@ -19,7 +19,7 @@ from poncho._types import Reporter, silent
 from poncho.errors import UsageError
 from poncho.integrations.command import Placed, place, shell_text
 from poncho.integrations.packages import Engine, EnginePackage, Source, engine_package
-from poncho.pack.runtime_files import RUNNER, runner_path
+from poncho.runner import RUNNER, runner_path
 
 Staging = Literal["auto", "shared", "transfer"]
 Executor = TypeVar("Executor", bound=ParslExecutor)
