@@ -14,10 +14,10 @@ import pytest
 from poncho.base import BaseChannel, base_channel
 from poncho.errors import ResolveError
 from poncho.store import BuilderCache
+from tests.support.interpreter import is_debian
 from tests.support.interpreters import (
     environment_with_only,
     install_base,
-    is_debian,
     run_python,
     uv_managed_copy,
 )
@@ -52,11 +52,12 @@ def _source(root: Path) -> tuple[str, dict[str, str]]:
 def _debian(root: Path) -> tuple[str, dict[str, str]]:
     if not DEBIAN.exists():
         pytest.skip("this machine has no /usr/bin/python3")
-    if not is_debian(DEBIAN):
+    question = (
+        "import platform, sysconfig; print('posix_local' in sysconfig.get_scheme_names(), platform.python_version())"
+    )
+    debian, version = subprocess.check_output([str(DEBIAN), "-I", "-c", question], text=True).split()
+    if debian != "True":
         pytest.skip("/usr/bin/python3 is not Debian's")
-    version = subprocess.check_output(
-        [str(DEBIAN), "-I", "-c", "import platform as p; print(p.python_version())"], text=True
-    ).strip()
     if version == RUNNING:
         pytest.skip("the tests run in Debian's interpreter themselves")
     return version, dict(os.environ)
@@ -167,7 +168,7 @@ def test_a_version_that_is_not_here_is_refused_with_what_is(cache: BuilderCache)
 
 
 def test_a_uv_managed_interpreter_is_found_and_runs_after_the_original_is_gone(tmp_path: Path) -> None:
-    if is_debian(Path(sys.executable)):
+    if is_debian():
         pytest.skip("the tests run in Debian's interpreter, which uv does not install")
     installed = uv_managed_copy(tmp_path)
     copied = next(installed.glob("*/bin/python3"))

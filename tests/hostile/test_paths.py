@@ -105,7 +105,8 @@ def test_no_command_calls_it_its_own_fault(tmp_path: Path, odd: tuple[Path, list
 def test_the_library_raises_its_own_errors(call: Callable[[Path], Any]) -> None:
     with pytest.raises(PonchoError) as caught:
         call(Path(LONG))
-    assert "too long" in caught.value.message
+    # Since Python 3.14, pathlib says that there is no such directory.
+    assert "too long" in caught.value.message or "is no directory" in caught.value.message
 
 
 def test_a_scratch_directory_that_cannot_be_looked_at_is_passed_over() -> None:

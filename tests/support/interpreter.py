@@ -16,6 +16,7 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+from poncho.base.rewrite import debian_interpreter, debian_module
 from tests.support.conda_package import PLACEHOLDER, Entry, File, Link, text
 
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -74,7 +75,7 @@ def interpreter_files(scratch: Path) -> dict[str, Entry]:
     stdlib = Path(sysconfig.get_path("stdlib"))
     files: dict[str, Entry] = {}
     for path in _standard_library(stdlib):
-        files[f"lib/{PYTHON}/{path.relative_to(stdlib)}"] = _library_file(path)
+        files[f"lib/{PYTHON}/{path.relative_to(stdlib)}"] = _library_file(path, f"{path.relative_to(stdlib)}")
     files |= _binaries(stdlib, scratch)
     files |= {
         "bin/python": Link(PYTHON),
@@ -84,15 +85,12 @@ def interpreter_files(scratch: Path) -> dict[str, Entry]:
         ),
         f"lib/{PYTHON}/site-packages/README.txt": text("Packages go here.\n"),
     }
-    if _is_debian(stdlib):
-        # site is frozen and looks for dist-packages only.
-        files[f"lib/{PYTHON}/dist-packages"] = Link("site-packages")
-        files["lib/python3/dist-packages"] = Link(f"../{PYTHON}/site-packages")
     return files
 
 
-def _is_debian(stdlib: Path) -> bool:
-    return "deb_system" in sysconfig.get_scheme_names() or (stdlib / "_distutils_system_mod.py").exists()
+def is_debian() -> bool:
+    """Tell whether the tests run in Debian's interpreter."""
+    return "posix_local" in sysconfig.get_scheme_names()
 
 
 def _standard_library(stdlib: Path) -> list[Path]:
@@ -107,10 +105,10 @@ def _standard_library(stdlib: Path) -> list[Path]:
     return kept
 
 
-def _library_file(path: Path) -> File:
+def _library_file(path: Path, relative: str) -> File:
     data = path.read_bytes()
-    if path.name == "sysconfig.py" or path.parent.name == "sysconfig":
-        data = data.replace(b"prefix_scheme = 'posix_local'", b"prefix_scheme = 'posix_prefix'")
+    if is_debian():
+        data = debian_module(relative, data)
     if b"\0" not in data and (path.name.startswith("_sysconfigdata") or path.name == "Makefile"):
         base = sys.base_prefix.encode()
         if base in (b"/usr", b"/usr/local"):
@@ -139,6 +137,8 @@ def _binaries(stdlib: Path, scratch: Path) -> dict[str, Entry]:
         copies[name] = scratch / name
         copies[name].parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copies[name])
+        if name.startswith("bin/") and is_debian():
+            copies[name].write_bytes(debian_interpreter(source.read_bytes()))
     for folder, rpath in {"bin": "../lib", "lib": ".", f"lib/{PYTHON}/lib-dynload": "../.."}.items():
         set_rpath([path for name, path in copies.items() if str(Path(name).parent) == folder], rpath)
     return {name: File(path.read_bytes(), name.startswith("bin/")) for name, path in copies.items()}

@@ -50,12 +50,6 @@ def run_python(prefix: Path, code: str, *arguments: str) -> str:
     return answer.stdout.strip()
 
 
-def is_debian(python: Path) -> bool:
-    """Tell whether an interpreter is Debian's, or of a virtual environment of that."""
-    question = "import sysconfig; print('posix_local' in sysconfig.get_scheme_names())"
-    return subprocess.check_output([str(python), "-I", "-c", question], text=True).strip() == "True"
-
-
 def uv_managed_copy(root: Path) -> Path:
     """Copy the running interpreter into uv's layout below ``root`` and return uv's install directory."""
     version = ".".join(map(str, sys.version_info[:3]))

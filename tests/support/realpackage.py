@@ -21,8 +21,9 @@ _KEPT = {
     *("linecache", "tokenize", "token"),  # CPython 3.13 keeps the lines of what -c runs
 }
 _DIRECTORIES = ("encodings/", "collections/", "importlib/", "re/")
-_DYNLOAD = ("zlib", "_struct", "_sha2", "_sha256", "_random")
-_LIBRARIES = ("libpython", "libz.", "libcrypt.")
+# The last is no built-in module anywhere: an interpreter asks for the directory.
+_DYNLOAD = ("zlib", "_struct", "_sha2", "_sha256", "_random", "_lsprof")
+_LIBRARIES = ("libpython", "libz.", "libcrypt.", "libexpat.")
 
 
 def real_package(shared: Path) -> Path:
