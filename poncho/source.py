@@ -19,7 +19,7 @@ from poncho.lock.model import Lock
 from poncho.package import open_package
 from poncho.resolution import Means, changed_names, lock_from_pylock
 from poncho.spec import Spec, decode, loads_spec, portable, spec_digest
-from poncho.spec.foreign import has_script_block
+from poncho.spec.foreign import UTF_16, has_script_block
 
 # Larger than any lock that was seen (a pixi.lock of ten environments has 5 MB), smaller than what exhausts memory.
 _LIMIT = 64 << 20
@@ -141,7 +141,9 @@ def is_package(path: Path) -> bool:
 
 
 def _is_package(data: bytes) -> bool:
-    # A self-extracting package begins like a script; no text holds a zero byte.
+    # A self-extracting package begins like a script; no text holds a zero byte, but for UTF-16.
+    if data.startswith(UTF_16):
+        return False
     return data.startswith(_ARCHIVES) or data[257:262] == b"ustar" or b"\0" in data[: 1 << 20]
 
 

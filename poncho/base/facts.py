@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ _MACHINES = {
     "s390x": ("linux-s390x", "linux-s390x"),
     "riscv64": ("linux-riscv64", "linux-riscv64"),
 }
+
+_VERSIONED = re.compile(r"python3\.\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +139,12 @@ def _facts(said: Mapping[str, Any]) -> InterpreterFacts:
 
 
 def _own_executable(executable: Path, prefix: Path, name: str) -> Path:
-    # A virtual environment made with copies has an executable of its own; the base's is what belongs to the library.
+    # A virtual environment made with copies has an executable of its own; the base's is what belongs to the library. Or it
+    # takes the base's "python3" for its own, which may be of another version.
     beside = prefix / "bin" / name
-    if executable.parent.resolve() != (prefix / "bin").resolve() and beside.is_file():
-        return beside.resolve()
-    return executable
+    is_inside = executable.parent.resolve() == (prefix / "bin").resolve()
+    is_other = executable.name != name and _VERSIONED.fullmatch(executable.name)
+    return beside.resolve() if beside.is_file() and (is_other or not is_inside) else executable
 
 
 def _dynload(said: Mapping[str, Any], stdlib: Path, name: str) -> Path:

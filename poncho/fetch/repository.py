@@ -11,10 +11,11 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 from poncho._types import Event, Reporter, silent
 from poncho.errors import FetchError
-from poncho.fetch.gitcommand import require_lfs
+from poncho.fetch.gitcommand import GitCommand, GitFailedError, require_lfs
 from poncho.fetch.mirror import open_mirror
 from poncho.fetch.names import UnsafeNameError, member_parts
 from poncho.fetch.remote import Remote
@@ -38,7 +39,13 @@ def resolve_git(
         return source
     remote = Remote.parse(source.remote)
     with open_mirror(remote, cache, offline=offline, reporter=reporter) as mirror:
-        return _lock(source, mirror.resolve(source.ref))
+        commit = mirror.resolve(source.ref)
+    if remote.local and source.ref is None and _has_changes(Path(unquote(remote.url.removeprefix("file://")))):
+        message = (
+            f"{remote.url}: has changes that are not committed; the package gets commit {commit[:12]} without them"
+        )
+        reporter(Event("warning", "data", message))
+    return _lock(source, commit)
 
 
 def fetch_git(
@@ -107,6 +114,20 @@ class _Builder:
                 raise FetchError(f"{remote.url}: the submodule {part.path} has no directory of its own")
             self.place(remote.submodule(part.url), part.commit, place, level=level + 1)
         return found, seconds
+
+
+def _has_changes(tree: Path) -> bool:
+    """Tell whether a working tree differs from its last commit; False for one that cannot be asked, or is another user's.
+
+    Asking may run programs that the repository's own configuration names (filters).
+    """
+    try:
+        if (tree / ".git").stat().st_uid != os.geteuid():
+            return False
+        said = GitCommand(tree / ".git").local(f"--work-tree={tree}", "status", "--porcelain", "--untracked-files=no")
+    except (OSError, GitFailedError):
+        return False
+    return bool(said)
 
 
 def _lock(source: GitSource, commit: str) -> LockedGit:

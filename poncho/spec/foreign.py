@@ -18,6 +18,8 @@ _INCLUDE = re.compile(r"(?:-r|--requirement)[ =]?\s*(?P<path>.+)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[ =]?\s*(?P<path>.+)")
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 MAX_SPEC_BYTES = 16 * 1024 * 1024
+# How a text begins that is UTF-16, as PowerShell writes `pip freeze > requirements.txt`.
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _HASH = re.compile(r"\s+--hash[= ]\S+")
 
 
@@ -97,7 +99,7 @@ def _requirement_lines(text: str, source: str, base: Path, within: tuple[Path, .
                     data = stream.read(MAX_SPEC_BYTES + 1)
                 if len(data) > MAX_SPEC_BYTES:
                     fail(f"{include['path']}: larger than {MAX_SPEC_BYTES >> 20} MiB: this is no list of requirements")
-                inner = data.decode("utf-8-sig")
+                inner = data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig")
             except (OSError, UnicodeDecodeError) as error:
                 fail(f"{include['path']}: cannot be read ({getattr(error, 'strerror', None) or 'not text'})")
             found += _requirement_lines(inner, str(path), path.parent, (*within, path))

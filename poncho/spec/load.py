@@ -13,7 +13,7 @@ from poncho._home import expanded
 from poncho.errors import SpecError
 from poncho.spec import foreign
 from poncho.spec.codec import parse, parse_text
-from poncho.spec.foreign import MAX_SPEC_BYTES
+from poncho.spec.foreign import MAX_SPEC_BYTES, UTF_16
 from poncho.spec.model import GitSource, Spec
 from poncho.spec.requirements import absolute_local, is_local
 
@@ -56,7 +56,8 @@ def decode(data: bytes, *, source: str | None = None) -> str:
         raise SpecError(f"larger than {MAX_SPEC_BYTES >> 20} MiB: this is no spec", source=source)
     try:
         # The ends of lines that Windows and its editors write are told by nobody further in.
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
+        encoding = "utf-16" if data.startswith(UTF_16) else "utf-8-sig"
+        return data.decode(encoding).replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         hint = (
             "poncho_package_run runs packages; poncho_package_create makes them from a spec"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from poncho.base import find_interpreter, parse_version_spec
+from poncho.base.facts import ask
 from poncho.errors import SpecError
-from tests.support.interpreters import environment_with_only
+from tests.support.interpreter import PYTHON, is_debian
+from tests.support.interpreters import environment_with_only, uv_managed_copy
 
 
 @pytest.mark.parametrize(
@@ -58,3 +65,18 @@ def test_a_broken_interpreter_on_path_is_passed_over(tmp_path) -> None:
     broken.chmod(0o755)
     found = find_interpreter(platform.python_version(), environment_with_only(tmp_path, tmp_path))
     assert found.executable != broken
+
+
+def test_a_copied_environment_does_not_take_another_version_s_python3_for_its_base(tmp_path: Path) -> None:
+    if is_debian():
+        pytest.skip("the tests run in Debian's interpreter, which cannot be copied")
+    own = next(uv_managed_copy(tmp_path).glob(f"*/bin/{PYTHON}"))
+    # As on a machine with several versions in one directory, where python3 is another one.
+    shutil.copy2(own, own.with_name("python3.99"))
+    (own.parent / "python3").unlink()
+    (own.parent / "python3").symlink_to("python3.99")
+    command = [str(own), "-m", "venv", "--copies", "--without-pip", str(tmp_path / "venv")]
+    subprocess.run(command, check=True, env={**os.environ, "LD_LIBRARY_PATH": str(own.parents[1] / "lib")})
+    facts = ask(tmp_path / "venv/bin/python3", {**os.environ, "LD_LIBRARY_PATH": str(own.parents[1] / "lib")})
+    assert facts is not None
+    assert facts.executable == own

@@ -122,6 +122,26 @@ class TestRef:
         assert (locked.ref, locked.subdirectory) == ("v1", "data")
         assert not list(cache.root.rglob("*.pack"))
 
+    @pytest.mark.parametrize("prefix", ["", "file://"])
+    def test_changes_that_are_not_committed_are_said_of_a_repository_here(
+        self, prefix: str, repository: Repository, cache: BuilderCache
+    ) -> None:
+        here = repository.work.rename(repository.work.with_name("my code"))
+        remote = here.as_uri() if prefix else str(here)
+
+        def said(ref: str | None = None) -> list[str]:
+            events: list[Event] = []
+            resolve_git(GitSource(remote, ref=ref), cache=cache, reporter=events.append)
+            return [event.message for event in events if event.kind == "warning"]
+
+        (here / "notes.txt").write_text("not tracked")
+        os.utime(here / "run.sh")
+        assert said() == []
+        (here / "run.sh").write_text("#!/bin/sh\necho changed\n")
+        (message,) = said()
+        assert "changes that are not committed; the package gets commit " in message
+        assert said("main") == []
+
 
 class TestTransport:
     def test_every_way_to_a_repository_gives_the_same_files(

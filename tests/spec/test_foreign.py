@@ -3,6 +3,7 @@
 import pytest
 
 from poncho.errors import SpecError
+from poncho.source import is_package
 from poncho.spec import load_spec, loads_spec
 
 
@@ -107,3 +108,12 @@ def test_a_script_with_line_endings_of_windows_is_a_spec(tmp_path):
 def test_a_json_null_is_not_the_project_of_that_name():
     with pytest.raises(SpecError, match="must be a JSON object, not null"):
         loads_spec("null\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_requirements_as_powershell_writes_them_are_read(tmp_path, encoding):
+    text = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / "more.txt").write_bytes(f"{text}rich>=13\r\n".encode(encoding))
+    (tmp_path / "requirements.txt").write_bytes(f"{text}numpy==2.0\r\n-r more.txt\r\n".encode(encoding))
+    assert load_spec(tmp_path / "requirements.txt").pip == ("numpy==2.0", "rich>=13")
+    assert not is_package(tmp_path / "requirements.txt")

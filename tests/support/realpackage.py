@@ -23,7 +23,7 @@ _KEPT = {
 _DIRECTORIES = ("encodings/", "collections/", "importlib/", "re/")
 # The last is no built-in module anywhere: an interpreter asks for the directory.
 _DYNLOAD = ("zlib", "_struct", "_sha2", "_sha256", "_random", "_lsprof")
-_LIBRARIES = ("libpython", "libz.", "libcrypt.", "libexpat.")
+_LIBRARIES = ("libpython", "libz.", "libcrypt.", "libexpat.", "libzstd.")
 
 
 def real_package(shared: Path) -> Path:
