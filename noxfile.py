@@ -6,7 +6,7 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 
 
-@nox.session(python=["3.10", "3.11", "3.12", "3.13"])
+@nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
 def tests(session: nox.Session) -> None:
     session.install("--editable", ".", "--group", "test")
     session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)

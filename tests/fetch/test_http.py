@@ -245,11 +245,12 @@ class TestBadDays:
     def test_more_bytes_than_the_lock_knows_are_not_downloaded(
         self, web: HttpServer, fetch: Callable[..., Path]
     ) -> None:
-        web.put("/a", DATA * 20, no_length=True)
+        web.put("/a", DATA * 100, no_length=True)
         locked = LockedHttp(url=web.url("/a"), sha256=SHA, size=len(DATA))
         with pytest.raises(FetchError, match="larger than the 700,000 bytes of the lock"):
             fetch(locked)
-        assert web.bytes_sent < 10 * len(DATA)
+        # The sockets between hold some megabytes.
+        assert web.bytes_sent < 50 * len(DATA)
 
     @pytest.mark.parametrize(
         ("how", "message"),
