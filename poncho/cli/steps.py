@@ -13,6 +13,8 @@ from poncho._words import human_bytes, shown
 
 _WINDOW = 8.0  # seconds over which a rate is taken
 _SAMPLE = 0.25
+# How much slower than from the beginning on, at most, the rest is thought to go: a halt of some seconds is not the end.
+_SLOWER = 3.0
 
 
 @dataclass(slots=True)
@@ -25,7 +27,10 @@ class _Item:
 
 @dataclass(slots=True)
 class Step:
-    """One step: when it began and ended (None: it goes on), what it said last, and its numbers, summed over its items."""
+    """One step: when it began and ended (None: it goes on), what it said last, and its numbers, summed over its items.
+
+    ``samples`` are times and numbers of the last seconds, ``first`` is the first of the count that goes on.
+    """
 
     name: str
     began: float
@@ -36,6 +41,7 @@ class Step:
     unit: str = ""
     items: dict[str, _Item] = field(default_factory=dict)
     samples: deque[tuple[float, int]] = field(default_factory=deque)
+    first: tuple[float, int] = (0.0, 0)
 
     def seconds(self, now: float) -> float:
         """Return how long it took, or takes by now."""
@@ -55,7 +61,8 @@ class Step:
         rate = self.rate(now)
         if rate is None or self.total is None or self.done is None or self.total <= self.done:
             return None
-        return (self.total - self.done) / rate
+        began, already = self.first
+        return (self.total - self.done) / max(rate, (self.done - already) / (now - began) / _SLOWER)
 
     @property
     def share(self) -> float | None:
@@ -134,6 +141,8 @@ class Steps:
         else:
             step.done = step.total = None
         if step.done is not None and (not step.samples or now - step.samples[-1][0] >= _SAMPLE):
+            if not step.samples:
+                step.first = (now, step.done)
             step.samples.append((now, step.done))
 
 

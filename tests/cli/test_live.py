@@ -154,6 +154,20 @@ def test_rate_and_time_left_are_those_of_the_last_seconds() -> None:
     assert step.left(clock.now) == pytest.approx(10, rel=0.1)
 
 
+def test_a_halt_does_not_make_the_rest_take_for_ever() -> None:
+    clock = Clock()
+    steps = Steps(clock)
+    for number in range(101):
+        clock.now = float(number)
+        # Ten a second for a minute, then next to nothing.
+        step = steps.add(
+            Event("progress", "compile", done=min(number, 60) * 10 + number // 61, total=1200, unit="files")
+        )
+    assert step.rate(clock.now) is None
+    steps.add(Event("progress", "compile", done=602, total=1200, unit="files"))
+    assert step.left(clock.now) == pytest.approx(3 * (1200 - 602) / 6, rel=0.1)
+
+
 def test_items_side_by_side_are_summed_and_end_with_the_last() -> None:
     steps = Steps(Clock())
     steps.add(Event("start", "data", item="a"))
