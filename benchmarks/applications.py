@@ -59,6 +59,7 @@ import venv
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
+from functools import cache
 from pathlib import Path
 
 import corpus
@@ -200,9 +201,11 @@ def requirements(release: Release, index: Index, extra: str = "") -> list[str]:
     return found
 
 
-def extras(release: Release, index: Index, required: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the distributions that requirements and all extras resolve to, see above."""
-    wanted, names = list(required), resolve(required)
+@cache
+def declared_by(release: Release, index: Index) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the distributions that requirements resolve to, and that these and all extras do, see above."""
+    wanted = requirements(release, index)
+    declared = names = resolve(wanted)
     for extra in _metadata(release, index).get_all("Provides-Extra") or ():
         more = [
             one for one in requirements(release, index, extra) if canonical(Requirement(one).name) != release.project
@@ -212,7 +215,7 @@ def extras(release: Release, index: Index, required: Sequence[str]) -> tuple[str
         except subprocess.CalledProcessError:
             continue
         wanted += more
-    return names
+    return declared, names
 
 
 def _metadata(release: Release, index: Index) -> email.message.Message:
@@ -278,9 +281,7 @@ def measure(application: Application, way: str, index: Index, work: Path, empty:
     """Analyse, create and start one application."""
     fetched = corpus.fetch(application.project, index, work)
     site = lay_wheel(application, index, work)
-    release = release_of(application, index)
-    required = requirements(release, index)
-    declared, with_extras = resolve(required), extras(release, index, required)
+    declared = declared_by(release_of(application, index), index)
     own = {application.name, "pip"}
     seconds: dict[str, float] = {}
     ours: tuple[str, ...] = ()
@@ -323,7 +324,7 @@ def measure(application: Application, way: str, index: Index, work: Path, empty:
             if step != "run" or missing:
                 break
             by_import = said
-    wanted = [tuple(sorted(set(names) - own)) for names in (declared, with_extras)]
+    wanted = [tuple(sorted(set(names) - own)) for names in declared]
     named = (application.name, application.version, application.half, way)
     return Result(*named, ours, *wanted, not (missing or said), missing, said, by_import, seconds)
 

@@ -17,7 +17,6 @@ from poncho.analysis.reading import Reading
 from poncho.analysis.sources import Unit, UnreadableError, unit_of_file
 from poncho.analysis.weighing import (
     Node,
-    Where,
     demote,
     is_own,
     outright_imported,
@@ -90,12 +89,12 @@ def follow(
     imported = outright_imported(nodes)
     for key in sorted(nodes):
         node = nodes[key]
+        known = {"own": own, "loaded": key in loaded, "imported": key in imported}
         graph.problems += node.reading.problems
         for need in node.needs:
             deep = need.place.line in node.deep
             runs = deep and (key, need.place.line) in called
-            where = Where(own=own, loaded=key in loaded, imported=key in imported, deep=deep, runs=runs)
-            graph.needs.append(weighed(need, node, where))
+            graph.needs.append(weighed(need, node, **known, deep=deep, runs=runs))
         if not node.unit.entry and node.unit.path:
             graph.modules.append(node.unit.path)
     return graph

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from poncho.analysis.byname import Walked
 from poncho.analysis.calls import Definitions
@@ -158,21 +157,13 @@ def surely_loaded(nodes: Mapping[str, Node], entries: Sequence[str], called: set
     return found
 
 
-class Where(NamedTuple):
-    """Where an import stands: in code that is ``own`` (see ``is_own``), in a module that is surely ``loaded`` or that
-    another one has ``imported`` outright, ``deep`` in a function, in one that surely ``runs``."""
+def weighed(need: Need, node: Node, *, own: bool, loaded: bool, imported: bool, deep: bool, runs: bool) -> Need:
+    """Return a need with the tier that the place where it stands allows.
 
-    own: bool
-    loaded: bool
-    imported: bool
-    deep: bool
-    runs: bool
-
-
-def weighed(need: Need, node: Node, where: Where) -> Need:
-    """Return a need with the tier that the place where it stands allows."""
+    ``own``: see ``is_own``; ``loaded``: its module surely is, as all are of code that is one's own; ``imported``: another
+    module imports that one outright; ``deep``: it stands in a function, ``runs``: in one that surely runs.
+    """
     unit = node.unit
-    own, loaded, imported, deep, runs = where
     tier, why = max(need.tier, node.tier), need.why
     if unit.cap >= Tier.OPTIONAL and node.tier >= Tier.OPTIONAL:
         return need._replace(tier=tier, why=ASIDE)
@@ -186,14 +177,7 @@ def weighed(need: Need, node: Node, where: Where) -> Need:
         # Reached from a console script, but only where this function is called: two times of three the metadata of its
         # package does not require it.
         tier, why = max(tier, Tier.OPTIONAL), f"{need.why} of a package that need not run"
-    elif (
-        unit.inside
-        and not own
-        and not unit.entry
-        and tier is Tier.CONDITIONAL
-        and not loaded
-        and _is_adapter(unit, need)
-    ):
+    elif unit.inside and not loaded and tier is Tier.CONDITIONAL and _is_adapter(unit, need):
         tier, why = Tier.OPTIONAL, "in a module of its name, which need not be loaded"
     elif unit.inner and need.tier <= Tier.CONDITIONAL and tier is Tier.OPTIONAL:
         why = "in a module that the package goes on without"

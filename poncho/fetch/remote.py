@@ -8,6 +8,7 @@ import posixpath
 import re
 import string
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from poncho.errors import FetchError
@@ -62,6 +63,11 @@ class Remote:
     def local(self) -> bool:
         """Tell whether the repository lies on this machine."""
         return self.protocol == "file"
+
+    @property
+    def path(self) -> Path:
+        """Return where a repository on this machine lies."""
+        return Path(unquote(urlsplit(self.url).path) if "://" in self.url else self.url)
 
     @property
     def origin(self) -> str:

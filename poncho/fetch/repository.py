@@ -11,7 +11,6 @@ import os
 import stat
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote
 
 from poncho._types import Event, Reporter, silent
 from poncho.errors import FetchError
@@ -40,7 +39,7 @@ def resolve_git(
     remote = Remote.parse(source.remote)
     with open_mirror(remote, cache, offline=offline, reporter=reporter) as mirror:
         commit = mirror.resolve(source.ref)
-    if remote.local and source.ref is None and _has_changes(Path(unquote(remote.url.removeprefix("file://")))):
+    if remote.local and source.ref is None and _has_changes(remote.path):
         message = (
             f"{remote.url}: has changes that are not committed; the package gets commit {commit[:12]} without them"
         )

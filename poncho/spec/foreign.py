@@ -23,6 +23,11 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _HASH = re.compile(r"\s+--hash[= ]\S+")
 
 
+def text_of(data: bytes) -> str:
+    """Return bytes as text: UTF-8, or UTF-16 by its mark, which is dropped. Raises UnicodeDecodeError."""
+    return data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig")
+
+
 def has_script_block(text: str) -> bool:
     """Tell whether a Python source carries PEP 723 metadata."""
     return any(match["type"] == "script" for match in _SCRIPT_BLOCK.finditer(text))
@@ -99,7 +104,7 @@ def _requirement_lines(text: str, source: str, base: Path, within: tuple[Path, .
                     data = stream.read(MAX_SPEC_BYTES + 1)
                 if len(data) > MAX_SPEC_BYTES:
                     fail(f"{include['path']}: larger than {MAX_SPEC_BYTES >> 20} MiB: this is no list of requirements")
-                inner = data.decode("utf-16" if data.startswith(UTF_16) else "utf-8-sig")
+                inner = text_of(data)
             except (OSError, UnicodeDecodeError) as error:
                 fail(f"{include['path']}: cannot be read ({getattr(error, 'strerror', None) or 'not text'})")
             found += _requirement_lines(inner, str(path), path.parent, (*within, path))

@@ -13,7 +13,7 @@ from poncho._home import expanded
 from poncho.errors import SpecError
 from poncho.spec import foreign
 from poncho.spec.codec import parse, parse_text
-from poncho.spec.foreign import MAX_SPEC_BYTES, UTF_16
+from poncho.spec.foreign import MAX_SPEC_BYTES
 from poncho.spec.model import GitSource, Spec
 from poncho.spec.requirements import absolute_local, is_local
 
@@ -48,7 +48,7 @@ def as_spec(value: Spec | Mapping[str, Any] | str) -> Spec:
 
 
 def decode(data: bytes, *, source: str | None = None) -> str:
-    """Return bytes as text (UTF-8, a byte order mark dropped, lines ending as on Unix).
+    """Return bytes as text (UTF-8, or UTF-16 with its mark; a byte order mark dropped, lines ending as on Unix).
 
     Raises SpecError for what is binary or too large.
     """
@@ -56,8 +56,7 @@ def decode(data: bytes, *, source: str | None = None) -> str:
         raise SpecError(f"larger than {MAX_SPEC_BYTES >> 20} MiB: this is no spec", source=source)
     try:
         # The ends of lines that Windows and its editors write are told by nobody further in.
-        encoding = "utf-16" if data.startswith(UTF_16) else "utf-8-sig"
-        return data.decode(encoding).replace("\r\n", "\n")
+        return foreign.text_of(data).replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         hint = (
             "poncho_package_run runs packages; poncho_package_create makes them from a spec"

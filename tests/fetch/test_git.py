@@ -126,7 +126,7 @@ class TestRef:
     def test_changes_that_are_not_committed_are_said_of_a_repository_here(
         self, prefix: str, repository: Repository, cache: BuilderCache
     ) -> None:
-        here = repository.work.rename(repository.work.with_name("my code"))
+        here = repository.work.rename(repository.work.with_name("my %41 code"))
         remote = here.as_uri() if prefix else str(here)
 
         def said(ref: str | None = None) -> list[str]:
