@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
+from poncho import _json
 from poncho.fetch import remote_size
 from poncho.fetch.remote import Remote
 from poncho.lock.codec import document
@@ -168,8 +168,8 @@ def _there(lock: Lock, prefix: Path) -> Iterable[Part]:
     sizes: dict[str, int] = {}
     for record in (prefix / "conda-meta").glob("*.json"):
         try:
-            said = json.loads(record.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            said = _json.loads(record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             continue
         sizes[str(said.get("name"))] = _sum_of_paths(said.get("paths_data")) or sum(
             _size_of(prefix / name) or 0 for name in said.get("files") or ()
@@ -213,8 +213,8 @@ def _tree_bytes(root: Path) -> int:
 
 def _paths_total(path: Path) -> int | None:
     try:
-        return _sum_of_paths(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError):
+        return _sum_of_paths(_json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
         return None
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from poncho import _json
 
 _CHANNEL = re.compile(rb'"channel"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _URL = re.compile(rb'"url"\s*:\s*"((?:[^"\\]|\\.)*)"')
@@ -43,8 +44,8 @@ class CondaRecord:
     def files(self) -> frozenset[str]:
         """Return the paths that the conda package installed, relative to the prefix."""
         try:
-            return frozenset(name for name in json.loads(self.data).get("files", ()) if isinstance(name, str))
-        except (ValueError, AttributeError, TypeError, RecursionError):
+            return frozenset(name for name in _json.loads(self.data).get("files", ()) if isinstance(name, str))
+        except (ValueError, AttributeError, TypeError):
             return frozenset()
 
     @cached_property

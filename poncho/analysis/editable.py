@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
+
+from poncho import _json
 
 _SKIPPED = frozenset(
     {"__pycache__", ".git", ".hg", ".svn", "build", "dist", "node_modules", ".tox", ".nox", ".venv", "venv"}
@@ -38,10 +39,10 @@ def read_origin(direct_url: str, project: Path | None = None) -> Origin:
     if project is not None:
         return Origin(path=project, editable=True)
     try:
-        data = json.loads(direct_url) if direct_url else None
+        data = _json.loads(direct_url) if direct_url else None
         url = data["url"] if isinstance(data, dict) else None
         parts = urlsplit(url) if isinstance(url, str) else None
-    except (ValueError, KeyError, RecursionError):
+    except (ValueError, KeyError):
         return Origin()
     if parts is None or not isinstance(data, dict):
         return Origin()

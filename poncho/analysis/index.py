@@ -22,6 +22,7 @@ from urllib.parse import urldefrag, urljoin
 import requests
 from urllib3.exceptions import HTTPError
 
+from poncho import _json
 from poncho.analysis.editable import canonical
 from poncho.analysis.installed import declared_modules, recorded_modules
 from poncho.analysis.ranged import RangedFile
@@ -241,8 +242,8 @@ def _cannot_ask(why: str) -> AnalysisError:
 def _parse(text: str, url: str) -> tuple[File, ...]:
     """Return the files of a project page, JSON (PEP 691) or HTML (PEP 503)."""
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = _json.loads(text)
+    except ValueError:
         return tuple(_parse_html(text, url))
     listed = data.get("files") if isinstance(data, dict) else None
     found = []
@@ -300,7 +301,7 @@ def _allows(requires: str, python: str) -> bool:
 
 def _read(place: Path) -> Any:
     try:
-        return json.loads(place.read_bytes())
+        return _json.loads(place.read_bytes())
     except (OSError, ValueError):
         return None
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
+
+from poncho import _json
 
 # Cell magics whose body is still Python; the body of any other one (bash, html, writefile, …) is not.
 _PYTHON_CELLS = frozenset(
@@ -38,8 +39,8 @@ class NotANotebookError(ValueError):
 def read_cells(text: str) -> list[tuple[int, str]]:
     """Return ``(cell number from 1, Python text)`` of each code cell. Raises NotANotebookError."""
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = _json.loads(text)
+    except ValueError as error:
         raise NotANotebookError(f"not a notebook: {error}") from error
     if not isinstance(document, dict):
         raise NotANotebookError("not a notebook: no JSON object")

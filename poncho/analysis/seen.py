@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from poncho import _json
 from poncho.analysis.conda import CondaMeta
 from poncho.analysis.declared import Declared
 from poncho.analysis.installed import Distribution
@@ -264,8 +264,8 @@ def _requires(one: Distribution, extras: frozenset[str]) -> list[tuple[str, froz
 
 def _depends(data: bytes) -> list[str]:
     try:
-        return [str(one).split()[0] for one in json.loads(data).get("depends", ()) if str(one).strip()]
-    except (ValueError, AttributeError, TypeError, RecursionError):
+        return [str(one).split()[0] for one in _json.loads(data).get("depends", ()) if str(one).strip()]
+    except (ValueError, AttributeError, TypeError):
         return []
 
 

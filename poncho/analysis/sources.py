@@ -112,9 +112,9 @@ def _from_path(path: Path, paths: tuple[Path, ...], problems: list[Problem]) -> 
         if error.damaged:
             problems.append(Problem(Place(str(path), 1), str(error)))
             return
-        raise AnalysisError(f"cannot read {path}: {error}", context={"file": str(path)}) from error
+        raise _unreadable(path, str(error)) from error
     except OSError as error:
-        raise AnalysisError(f"cannot read {path}: {error.strerror}", context={"file": str(path)}) from error
+        raise _unreadable(path, str(error.strerror)) from error
     except ValueError as error:  # a NUL in the name
         raise AnalysisError(f"cannot read {str(path)!r}: {error}") from error
     found = False
@@ -132,10 +132,15 @@ def _from_path(path: Path, paths: tuple[Path, ...], problems: list[Problem]) -> 
         )
 
 
+def _unreadable(path: Path, why: str) -> AnalysisError:
+    hint = "check the path, and whether you may read it"
+    return AnalysisError(f"cannot read {path}: {why}", hint=hint, context={"file": str(path)})
+
+
 def _files_below(top: Path) -> Iterator[tuple[str, Tier]]:
     """Yield the ``.py`` files and notebooks below a directory, sorted, and the tier that their place allows."""
     if not os.access(top, os.R_OK | os.X_OK):
-        raise AnalysisError(f"cannot read {top}: Permission denied", context={"file": str(top)})
+        raise _unreadable(top, "Permission denied")
     for directory, folders, files in disk.walk(str(top)):
         here = Path(directory)
         folders[:] = [name for name in folders if _is_source(name, os.path.join(directory, name))]

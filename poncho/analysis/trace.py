@@ -7,13 +7,13 @@ import), ``libraries``, ``data`` and ``programs`` below the environment. Modules
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poncho import _json
 from poncho.analysis.model import Place
 from poncho.errors import AnalysisError
 
@@ -65,13 +65,13 @@ class Trace:
 def read_trace(path: Path) -> Trace:
     """Return what ``poncho trace`` wrote. Raises AnalysisError for a file that is none."""
     try:
-        document = json.loads(path.read_bytes())
+        document = _json.loads(path.read_bytes())
     except OSError as error:
         raise AnalysisError(
             f"{path}: cannot be read: {error.strerror or error}",
             hint="poncho trace -o FILE -- python app.py writes one",
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise AnalysisError(f"{path}: not JSON ({error})", hint="it must be what poncho trace wrote") from error
     if not isinstance(document, dict) or "poncho_trace" not in document:
         raise AnalysisError(f"{path}: no trace", hint="it must be what poncho trace wrote")

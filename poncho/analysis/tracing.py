@@ -6,7 +6,6 @@ become a Trace. Processes of another environment than the first one's are left o
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from poncho import _json
 from poncho._redact import redact
 from poncho.analysis.model import Place
 from poncho.analysis.trace import Loaded, Trace
@@ -125,7 +125,7 @@ def _read(file: Path) -> _Process | None:
     process: _Process | None = None
     for line in file.read_text("utf-8", "surrogateescape").splitlines():
         try:
-            (kind, value), *_ = json.loads(line).items()
+            (kind, value), *_ = _json.loads(line).items()
         except (ValueError, AttributeError):
             continue
         if kind == "start":

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from poncho import _json
 from poncho._types import Event, Reporter, silent
 from poncho.base import rewrite
 from poncho.base.binaries import check_interpreter, prepare_binaries
@@ -114,7 +115,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _load(directory: Path, facts: InterpreterFacts) -> BaseChannel:
     try:
-        said = json.loads((directory / _FACTS_FILE).read_text())
+        said = _json.loads((directory / _FACTS_FILE).read_text())
         with suppress(OSError):
             os.utime(directory / _FACTS_FILE)  # a prune goes by when it was last of use
         digest, platform = str(said["sha256"]), str(said["platform"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from poncho import _json
 from poncho.engine.pip_tools import clean_environment
 
 Kind = Literal["source", "debian", "standalone", "conda"]
@@ -107,7 +107,7 @@ def ask(executable: Path, environ: Mapping[str, str]) -> InterpreterFacts | None
             timeout=_TIMEOUT,
             check=True,
         )
-        said = json.loads(answer.stdout.decode())
+        said = _json.loads(answer.stdout.decode())
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
     return _facts(said)

@@ -33,7 +33,10 @@ def make_parser(prog: str) -> Parser:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--html", type=Path, metavar="OUT", help="write a page with a treemap of the sizes, and nothing else"
+        "--html",
+        type=Path,
+        metavar="OUT",
+        help="write a page with a treemap of the sizes, and nothing else (-: standard output)",
     )
     what.add_argument("--spec", action="store_true", help="print the spec that it was made from")
     what.add_argument("--lock", action="store_true", help="print the lock: exactly what was installed")
@@ -70,6 +73,9 @@ def _write_page(inventory: Inventory, arguments: Namespace) -> None:
     from poncho.store import atomic_file
 
     text = make_page(inventory)
+    if arguments.html == Path("-"):
+        sys.stdout.write(text)
+        return
     with atomic_file(arguments.html.absolute()) as private:
         private.write_text(text, "utf-8")
     if arguments.json:

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from poncho import _json
 from poncho._redact import strip_channel, strip_match_spec
 from poncho._types import Event, Reporter
 from poncho.lock.model import LockedConda
@@ -22,8 +23,8 @@ def read_records(prefix: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield each record of ``conda-meta`` with its file, sorted by name; what is no JSON object is passed over."""
     for path in sorted(prefix.joinpath("conda-meta").glob("*.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            record = _json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             continue
         if isinstance(record, dict):
             yield path, record

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from poncho import _json
 from poncho._cleanup import deferred, register
 from poncho._types import Event, Reporter
 from poncho.engine.process import kill_group
@@ -78,7 +79,7 @@ def call_worker(request: Mapping[str, Any], *, env: Mapping[str, str], reporter:
                 pass  # it died at once; what it printed tells why
             found, result = False, None
             for line in answers:
-                answer = json.loads(line)
+                answer = _json.loads(line)
                 if "event" in answer:
                     reporter(Event(**answer["event"]))
                 elif "error" in answer:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from poncho import _json
 from poncho._redact import redact
 from poncho.store import BuilderCache, atomic_file, exclusive
 
@@ -52,7 +53,7 @@ class ContentStore:
     def entry(self, url: str) -> Entry | None:
         """Return what ``url`` held when it was last fetched; None when that is not known, or its bytes are gone."""
         try:
-            text = json.loads(self._index(url).read_text(encoding="utf-8"))
+            text = _json.loads(self._index(url).read_text(encoding="utf-8"))
             entry = Entry(**text["entry"])
         except (OSError, ValueError, TypeError, KeyError):
             return None
@@ -101,7 +102,7 @@ class Partial:
     def validators(self) -> dict[str, Any]:
         """Return the validators of the response that the bytes are from."""
         try:
-            notes = json.loads(self._notes.read_text(encoding="utf-8"))
+            notes = _json.loads(self._notes.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return notes if isinstance(notes, dict) else {}

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from poncho import _json
 from poncho._types import Event, Reporter
 from poncho.errors import FetchError
 from poncho.fetch.gitcommand import GitCommand, GitFailedError
@@ -194,7 +195,7 @@ class Mirror:
     def _notes(self) -> dict[str, str]:
         """Return what names meant when they were last looked up (a ref cannot hold that: its object comes later)."""
         try:
-            notes = json.loads((self.path / _NOTES).read_text(encoding="utf-8"))
+            notes = _json.loads((self.path / _NOTES).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return notes if isinstance(notes, dict) else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
+
+from poncho import _json
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,11 @@ def editable_distributions(prefix: Path) -> tuple[EditableDistribution, ...]:
 def editable_source(direct_url: str | None) -> Path | None:
     """Return the directory that a ``direct_url.json`` text names as installed editable, or None."""
     try:
-        data = json.loads(direct_url or "null")
+        data = _json.loads(direct_url or "null")
         if not (isinstance(data, dict) and data.get("dir_info", {}).get("editable")):
             return None
         return Path(unquote(urlsplit(data["url"]).path))
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         return None
 
 

@@ -20,18 +20,14 @@ from packaging.utils import canonicalize_name
 from poncho._types import Event, Reporter, silent
 from poncho.analysis import analyze
 from poncho.compat.cache import cached_package
-from poncho.errors import PackageError, SpecError, UsageError
+from poncho.errors import PackageError, UsageError
 from poncho.look import look
-from poncho.pack.selfextract import skip_of
+from poncho.source import is_package
 from poncho.spec import Spec, as_spec, load_spec
 
 Source = Spec | Mapping[str, Any] | str | Path
 
 _CONDA_NAME = re.compile(r"(?:[^\s:]+::)?([A-Za-z0-9][A-Za-z0-9._-]*)")
-# What a package may begin with: gzip, zstd (a frame, or PONCHO's skippable one), bzip2, xz, squashfs.
-_ARCHIVES = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x50\x2a\x4d\x18", b"BZh", b"\xfd7zXZ", b"hsqs")
-_HEAD = 4096
-_TAR_MAGIC_AT = 257
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +132,7 @@ def _is_package(path: Path) -> bool:
             f"{path} is a directory; workers get a package file",
             hint=f"pack it: poncho_package_create {path} env.tar.gz",
         )
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD)
-    except OSError as error:
-        raise SpecError(
-            f"cannot be read ({error.strerror})", source=str(path), hint="name a package file, or a spec"
-        ) from error
-    return head.startswith(_ARCHIVES) or head[_TAR_MAGIC_AT:].startswith(b"ustar") or skip_of(head) is not None
+    return is_package(path)
 
 
 def _names(spec: Spec) -> set[str]:

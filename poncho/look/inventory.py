@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
+from poncho import _json
 from poncho.errors import PackageError
 from poncho.look.origin import Origin, origins, read_lock
 from poncho.look.parts import Parts, find_parts
@@ -158,7 +158,7 @@ def take_inventory(source: Source) -> Inventory:
         parts=_parts(parts, origins(lock), sizes),
         own=_pair(sizes.get(PONCHO)),
         other=_pair(sizes.get(OTHER)),
-        spec=_json(source.spec_text),
+        spec=_parsed(source.spec_text),
         items=items,
         owners=parts.owners,
     )
@@ -196,10 +196,10 @@ def _word(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _json(text: str | None) -> object:
+def _parsed(text: str | None) -> object:
     if text is None:
         return None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return _json.loads(text)
+    except ValueError as error:
         raise PackageError("conda_spec.yml in the package is no JSON text", hint="look at it with --spec") from error

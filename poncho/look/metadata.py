@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.parser import BytesParser
 
+from poncho import _json
 from poncho.pack.editable import normalise
 from poncho.package.owners import Owner
 
@@ -54,8 +54,8 @@ def conda_about(record: Mapping[str, object]) -> About:
 
 def _conda(data: bytes) -> dict[Owner, About]:
     try:
-        record = json.loads(data)
-    except (ValueError, RecursionError):
+        record = _json.loads(data)
+    except ValueError:
         return {}
     if not isinstance(record, dict) or not isinstance(record.get("name"), str):
         return {}

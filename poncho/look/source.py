@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from poncho import _json
 from poncho.errors import PackageError
 from poncho.pack import manifest as names
 from poncho.package import Item, Package, open_package
@@ -202,7 +202,7 @@ def _text(data: bytes | None) -> str | None:
 
 def _object(data: bytes | None) -> Mapping[str, Any]:
     try:
-        value = json.loads(data or b"{}")
-    except (ValueError, RecursionError):
+        value = _json.loads(data or b"{}")
+    except ValueError:
         value = {}
     return MappingProxyType(value if isinstance(value, dict) else {})

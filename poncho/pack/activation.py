@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from poncho import _json
 from poncho.errors import BuildError
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -69,10 +69,10 @@ def conda_variables(prefix: Path) -> tuple[dict[str, str], list[str]]:
     for path in (*sorted((prefix / "etc/conda/env_vars.d").glob("*.json")), prefix / "conda-meta/state"):
         relative = path.relative_to(prefix)
         try:
-            found = json.loads(path.read_bytes())
+            found = _json.loads(path.read_bytes())
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             warnings.append(f"{relative}: not readable as JSON; its variables are left out")
             continue
         if path.name == "state" and isinstance(found, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 import re
@@ -10,6 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from poncho import _json
 
 _EDITABLE = re.compile(r"__editable__[._](?P<name>.+?)[-_]\d[^/]*(?:\.pth|_finder\.py)\Z")
 _IGNORED_PTH = frozenset({"distutils-precedence.pth"})
@@ -69,10 +70,10 @@ def _direct_url(
     prefix: Path, prefixes: Sequence[str], path: str, owned: Mapping[str, Sequence[str]], result: Editables
 ) -> None:
     try:
-        record = json.loads((prefix / path).read_bytes())
+        record = _json.loads((prefix / path).read_bytes())
         editable = record["dir_info"]["editable"] is True
         url = str(record["url"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return
     target = unquote(urlsplit(url).path) if url.startswith("file:") else url
     if not editable or _inside(target, prefixes):

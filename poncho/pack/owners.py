@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from poncho import _json
 from poncho.pack.editable import normalise
 
 Read = Callable[[str], bytes]
@@ -74,11 +74,11 @@ def owners_among(files: Mapping[str, object], read: Read) -> Owners:
 
 def _conda(read: Read, path: str, owners: Owners) -> None:
     try:
-        record: Any = json.loads(read(path))
+        record: Any = _json.loads(read(path))
         name, version, build = str(record["name"]), str(record["version"]), str(record.get("build", ""))
         name.encode()
         files, data = _list(record.get("files")), record.get("paths_data")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
     group = (_PACKAGES, f"{name} conda")
     owners.packages.append(Installed(name, version, build, "conda"))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from poncho import _json
 from poncho.pack.model import Member
 from poncho.pack.pyc import source_of
 
@@ -76,7 +77,7 @@ def update_conda(data: bytes, members: Mapping[str, Member], compiled: Mapping[s
     Hashes are those of the packed bytes; a file that depends on where the environment lies has none. ``pyc_file`` is
     conda's own word for what was compiled after an installation.
     """
-    record = json.loads(data)
+    record = _json.loads(data)
     if not record:
         return data
     files = [str(file) for file in record.get("files") or ()]

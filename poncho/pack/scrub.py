@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from poncho import _json
 from poncho._installer_notes import NOTES
 from poncho._redact import strip_credentials
 
@@ -35,8 +36,8 @@ def conda_record(data: bytes) -> bytes:
     A record that is no JSON object is returned empty: nobody could use it.
     """
     try:
-        record = json.loads(data)
-    except (ValueError, RecursionError):
+        record = _json.loads(data)
+    except ValueError:
         return b"{}\n"
     if not isinstance(record, dict):
         return b"{}\n"
@@ -71,8 +72,8 @@ def conda_record(data: bytes) -> bytes:
 def direct_url(data: bytes) -> bytes | None:
     """Return pip's ``direct_url.json`` (PEP 610) without credentials; None when it names a place on this machine."""
     try:
-        record = json.loads(data)
-    except (ValueError, RecursionError):
+        record = _json.loads(data)
+    except ValueError:
         return None
     if not isinstance(record, dict) or _is_local(record.get("url")):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
+from poncho import _json
 from poncho.errors import PackageError
 from poncho.pack import manifest as names
 from poncho.pack.layout import Facts
@@ -148,8 +148,8 @@ def _ours(path: Path, kept: Mapping[str, bytes], index: Index | Image | None) ->
     if index is not None and index.digest not in (None, digest):
         raise damaged(path, "its content has another digest than its header says")
     try:
-        value = json.loads(kept[names.MANIFEST])
-    except (ValueError, RecursionError) as error:
+        value = _json.loads(kept[names.MANIFEST])
+    except ValueError as error:
         raise damaged(path, "its manifest") from error
     if not isinstance(value, dict) or value.get("format") != 1:
         raise PackageError(f"{path}: a package of another format", hint="use a newer PONCHO")

@@ -19,6 +19,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from poncho import _json
 from poncho._types import Event, Reporter, silent
 from poncho.analysis import Analysis, analyze
 from poncho.analysis.functions import name_of
@@ -206,7 +207,7 @@ def _run(environment: Path, job: dict[str, Any], lent: Path | None, timeout: flo
         except OSError as error:
             raise PackageError(f"{environment}: cannot be entered: {error.strerror}") from error
         try:
-            result: dict[str, Any] = json.loads((work / "result.json").read_text(encoding="utf-8"))
+            result: dict[str, Any] = _json.loads((work / "result.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
             if done.returncode == _NOT_SET_UP and (said := _of_the_runner(lines)):

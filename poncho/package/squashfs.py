@@ -7,9 +7,7 @@ first, believe every size, and follow directories that contain themselves.
 from __future__ import annotations
 
 import io
-import lzma
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,12 +15,11 @@ from pathlib import Path
 from struct import Struct
 from typing import BinaryIO
 
-import zstandard
-
 from poncho.errors import PackageError
 from poncho.pack import squashfs as form
 from poncho.pack.layout import SIGNATURE, Facts
 from poncho.package.archive import damaged, truncated
+from poncho.package.blocks import inflater
 from poncho.package.tarstream import Kind, TarMember, refused
 
 MAGIC = b"hsqs"
@@ -81,7 +78,7 @@ class Image:
             raise truncated(path)
         if exact and (size - used >= _PAD or self._at(used, size - used).strip(b"\0")):
             raise damaged(path, "there is something behind its end")
-        self._inflate = _inflater(path, kind)
+        self._inflate = inflater(path, kind)
         self._root = root
         self.digest: str | None = None
         self.facts: Facts | None = None
@@ -313,40 +310,3 @@ def is_image(stream: BinaryIO) -> bool:
     """Tell whether an open file begins as a squashfs image."""
     stream.seek(0)
     return stream.read(4) == MAGIC
-
-
-def _inflater(path: Path, kind: int) -> Callable[[bytes, int], bytes]:
-    """Return what decompresses one block to at most so many bytes."""
-
-    def zlib_block(data: bytes, limit: int) -> bytes:
-        worker = zlib.decompressobj()
-        return _whole(worker.decompress(data, limit + 1), worker.eof, limit)
-
-    def xz_block(data: bytes, limit: int) -> bytes:
-        worker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=64 << 20)
-        return _whole(worker.decompress(data, limit + 1), worker.eof, limit)
-
-    def zstd_block(data: bytes, limit: int) -> bytes:
-        if zstandard.frame_content_size(data) > limit:
-            raise ValueError
-        return _whole(zstandard.ZstdDecompressor().decompress(data, max_output_size=limit), True, limit)
-
-    found = {1: zlib_block, 4: xz_block, 6: zstd_block}.get(kind)
-    if found is None:
-        raise PackageError(
-            f"{path}: compressed by a method that PONCHO does not read", hint="make it with gzip or zstd"
-        )
-
-    def checked(data: bytes, limit: int) -> bytes:
-        try:
-            return found(data, limit)
-        except (zlib.error, lzma.LZMAError, zstandard.ZstdError, ValueError, MemoryError) as error:
-            raise damaged(path, "a block cannot be decompressed") from error
-
-    return checked
-
-
-def _whole(data: bytes, ended: bool, limit: int) -> bytes:
-    if not ended or len(data) > limit:
-        raise ValueError
-    return data

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from poncho import _json
 from poncho.errors import PackageError
 from poncho.pack import manifest, selfextract
 from poncho.package.archive import Index, damaged
@@ -100,9 +100,9 @@ def _compare(path: Path, found: dict[str, Item], listed: dict[str, Item]) -> Non
 
 def _totals(path: Path, found: dict[str, Item], text: bytes) -> None:
     try:
-        totals = json.loads(text)["totals"]
+        totals = _json.loads(text)["totals"]
         said = (totals["files"], totals["links"], totals["bytes"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise damaged(path, "its manifest") from error
     inside = [item for name, item in found.items() if name not in OWN]
     counted = (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from poncho import _json
 from poncho._types import Reporter, silent
 from poncho.engine import CondaEngine, SolveRequest
 from poncho.errors import ResolveError
@@ -149,8 +149,8 @@ def _names_in_local_channel(url: str, platform: str) -> set[str]:
     names: set[str] = set()
     for subdir in (platform, "noarch"):
         try:
-            repodata = json.loads((root / subdir / "repodata.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            repodata = _json.loads((root / subdir / "repodata.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             continue
         for section in ("packages", "packages.conda"):
             names.update(record["name"] for record in repodata.get(section, {}).values())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from poncho import _json
 from poncho._types import Event
 from poncho.base import BaseChannel, base_channel
 from poncho.engine import native_platform
@@ -112,7 +112,7 @@ def locked_base_channel(base: LockedBase, means: Means) -> BaseChannel:
 def _records(channel: BaseChannel) -> Mapping[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for subdir in (channel.platform, "noarch"):
-        document = json.loads((channel.path / subdir / "repodata.json").read_text(encoding="utf-8"))
+        document = _json.loads((channel.path / subdir / "repodata.json").read_text(encoding="utf-8"))
         for section in ("packages", "packages.conda"):
             for filename, record in document.get(section, {}).items():
                 found[f"{BASE_URL}{subdir}/{filename}"] = record

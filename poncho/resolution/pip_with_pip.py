@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from poncho import _json
 from poncho.engine.pip_tools import environment_for_pip, requirement_file, run_tool
 from poncho.engine.process import tool_failed
 from poncho.errors import ResolveError
@@ -41,7 +41,7 @@ def resolve_with_pip(
         if done.returncode != 0:
             # Who is in conflict with whom goes to stdout, that there is a conflict to stderr.
             raise tool_failed(ask, done.returncode, done.stdout + done.stderr, step=_STEP, error=ResolveError)
-        return [_locked(item) for item in json.loads(report.read_text(encoding="utf-8"))["install"]]
+        return [_locked(item) for item in _json.loads(report.read_text(encoding="utf-8"))["install"]]
 
 
 def _locked(item: Mapping[str, Any]) -> LockedPip:

@@ -12,7 +12,6 @@ a resolver that walks the dependencies asks for them one generation after the ot
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from typing import Any
 from packaging.tags import Tag
 from packaging.utils import canonicalize_name
 
+from poncho import _json
 from poncho.engine.pip_tools import (
     environment_for_uv,
     index_arguments_for_uv,
@@ -159,7 +159,7 @@ def _without_debug(log: str) -> str:
 def _changes(answer: str) -> dict[str, str | None]:
     """Return name → version (None for local code) of what uv would install."""
     try:
-        changes = json.loads(answer)["changes"]
+        changes = _json.loads(answer)["changes"]
         return {canonicalize_name(one["name"]): one.get("version") for one in changes if one["action"] != "removed"}
     except (ValueError, KeyError, TypeError) as error:
         raise BuildError(

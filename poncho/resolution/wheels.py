@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.tags import Tag, compatible_tags, cpython_tags, platform_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from poncho import _json
 from poncho.engine.pip_tools import clean_environment, run_tool
 
 _FACTS = (
@@ -48,7 +48,7 @@ def filename(wheel: Mapping[str, Any]) -> str:
 def supported_tags(python: Path, environ: Mapping[str, str]) -> list[Tag]:
     """Return the tags that an interpreter of this machine supports, the preferred first."""
     done = run_tool([str(python), "-I", "-B", "-c", _FACTS], env=clean_environment(environ), step=f"run {python}")
-    version, free_threaded, implementation = json.loads(done.stdout)
+    version, free_threaded, implementation = _json.loads(done.stdout)
     platforms = list(platform_tags())
     if implementation != "cpython":
         return list(compatible_tags(version, platforms=platforms))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-import json
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from poncho import _json
 from poncho._types import Event, Reporter, silent
 from poncho.errors import PonchoError
 from poncho.fetch.gitcommand import GitCommand, GitFailedError
@@ -159,7 +159,7 @@ def _mirror(item: Item) -> str | None:
 def _base(item: Item) -> str | None:
     for index in sorted(item.paths[0].glob("*/repodata.json")):
         try:
-            repodata = json.loads(index.read_text(encoding="utf-8"))
+            repodata = _json.loads(index.read_text(encoding="utf-8"))
             packages = {**repodata.get("packages", {}), **repodata.get("packages.conda", {})}
             for name, record in packages.items():
                 if _sha256(index.parent / name) != record["sha256"]:
@@ -174,7 +174,7 @@ def _conda(item: Item) -> str | None:
     if directory is None or directory.parent.name != "pkgs":
         return ""
     try:
-        document = json.loads((directory / "info" / "paths.json").read_text(encoding="utf-8"))
+        document = _json.loads((directory / "info" / "paths.json").read_text(encoding="utf-8"))
         listed = [(str(one["_path"]), one.get("sha256")) for one in document["paths"]]
     except FileNotFoundError:
         return ""

@@ -65,6 +65,8 @@ def test_the_page_is_written_whole_or_not_at_all(full: PackedPackage, tmp_path: 
     done = run_cli("poncho", "inspect", "--html", tmp_path / "page.html", full.path).ok()
     assert done.stdout == ""
     assert (tmp_path / "page.html").read_text("utf-8").startswith("<!doctype html>")
+    said = run_cli("poncho", "inspect", "--html", "-", full.path).ok()
+    assert said.stdout == (tmp_path / "page.html").read_text("utf-8")
     run_cli("poncho", "inspect", "--html", tmp_path / "no/page.html", full.path).failed()
     run_cli("poncho", "inspect", "--html", tmp_path / "other.html", tmp_path / "absent").failed()
     assert os.listdir(tmp_path) == ["page.html"]
