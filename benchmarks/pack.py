@@ -31,7 +31,10 @@ CHANGED = "ours, again: one small pip package changed"
 SAME = "ours, again: nothing changed"
 ZSTD = "ours, .tar.zst, without a cache"
 STOCK_ZSTD = "conda-pack, .tar.zst"
+BARE = "the least: read, sha256, ISA-L 2, write; no package"
 WHOLE = "poncho_package_create PREFIX OUTPUT --no-cache"
+
+BARE_PACK = Path(__file__).parent / "bare_pack.py"
 
 # The step alone, as poncho_package_create does it: what comes before it in a whole build is measured by whole_path.py.
 PACK = """
@@ -97,6 +100,11 @@ class Ground:
         output = self.work / f"stock.{form}"
         argv = [sys.executable, "-m", "conda_pack.cli", "-p", str(self.prefix), "-o", str(output), "-q"]
         return self.spend(name, [*argv, "--ignore-missing-files", *more], output)
+
+    def bare(self) -> float:
+        """Do only what no packer can leave out, in one process for each core."""
+        output = self.work / "bare"
+        return self.spend(BARE, [sys.executable, str(BARE_PACK), str(self.prefix), str(output)], output)
 
     def fill(self) -> float:
         """Pack with ours into an empty cache."""
@@ -175,6 +183,7 @@ def measured(ground: Ground, rounds: int) -> Section:
         Case(STOCK, lambda: ground.stock(STOCK)),
         Case(STOCK_2, lambda: ground.stock(STOCK_2, "--n-threads", "2")),
         Case(FRESH, lambda: ground.ours(FRESH)),
+        Case(BARE, ground.bare),
         Case(SMALL_ONE, lambda: ground.ours(SMALL_ONE, level=SMALLER)),
         Case(WHOLE, ground.whole),
         Case(ZSTD, lambda: ground.ours(ZSTD, form="tar.zst")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from poncho._types import Event, Reporter
 from poncho.engine.conda_meta import read_records
 from poncho.errors import BuildError
 from poncho.install.distributions import InstalledDistribution, installed_distributions, is_owned
+from poncho.install.records import recorded_distributions
 
 _METADATA = re.compile(r"(?:^|/)(?P<name>[^/]+?)-[^/-]+?(?:-py3[^/]*)?\.(?:dist-info/METADATA|egg-info/PKG-INFO)\Z")
 # Never part of an environment as it is used: notes to the installer, and what Python makes again.
@@ -40,7 +41,7 @@ def check_files(prefix: Path, *, ignore_missing: bool, reporter: Reporter) -> No
     root = prefix.resolve()
     owned = {file for record in records for file in record.files}
     by_pip = {item.name: item for item in installed_distributions(prefix) if not is_owned(item, root, owned)}
-    written = {relative: item for item in by_pip.values() for relative in _inside(item, root)}
+    written = _written(by_pip.values(), prefix) if records else {}
     missing: dict[str, list[str]] = {}
     for record in records:
         gone = [file for file in record.files if not _NOT_MISSED.search(file) and not os.path.lexists(prefix / file)]
@@ -100,10 +101,28 @@ def _record(record: Mapping[str, Any]) -> _Record:
     return _Record(f"{record.get('name')} {record.get('version')}", files, sizes, distributions)
 
 
-def _inside(item: InstalledDistribution, root: Path) -> list[str]:
-    return [
-        path.relative_to(root).as_posix() for path in item.files if path.is_relative_to(root) and path.suffix != ".pyc"
-    ]
+def _written(installed: Collection[InstalledDistribution], prefix: Path) -> Mapping[str, InstalledDistribution]:
+    """Return whose each file is that distributions list, by its path relative to the prefix; bytecode is nobody's."""
+    root = prefix.resolve()
+    listed = {root / one.directory: one.files for one in recorded_distributions(prefix)}
+    return {
+        file: item
+        for item in installed
+        for file in listed.get(item.metadata) or _listed_by_setup(item.metadata, root)
+        if not file.endswith(".pyc")
+    }
+
+
+def _listed_by_setup(metadata: Path, root: Path) -> Iterator[str]:
+    """Yield what ``setup.py install`` has put beside an ``.egg-info`` for pip."""
+    try:
+        lines = (metadata / "installed-files.txt").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return
+    for line in filter(None, lines):
+        path = os.path.normpath(f"{metadata}/{line}")
+        if path.startswith(f"{root}/"):
+            yield path[len(f"{root}/") :]
 
 
 def _size(path: Path) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,13 @@ class InstalledDistribution:
     """One distribution in a prefix's site-packages.
 
     ``name`` is normalised (PEP 503). ``metadata`` is its ``.dist-info`` or ``.egg-info``. ``installer`` is the text of
-    INSTALLER (``conda``, ``pip``, ``uv``, empty). ``files`` are absolute and as RECORD lists them. ``direct_url`` is
-    PEP 610's text, or None.
+    INSTALLER (``conda``, ``pip``, ``uv``, empty). ``direct_url`` is PEP 610's text, or None.
     """
 
     name: str
     version: str
     metadata: Path
     installer: str
-    files: tuple[Path, ...]
     direct_url: str | None = None
 
 
@@ -117,25 +114,19 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _field(item: importlib.metadata.Distribution, name: str) -> str | None:
-    """Return a field of a distribution's metadata, None where it is missing, which later Pythons raise KeyError for."""
-    return item.metadata[name] if item.metadata and name in item.metadata else None
-
-
 def _installed(item: importlib.metadata.Distribution) -> InstalledDistribution | None:
-    metadata = Path(str(getattr(item, "_path", "")))
     try:
-        name, version = _field(item, "Name"), _field(item, "Version")
-        files = tuple(Path(os.path.normpath(str(item.locate_file(file)))) for file in item.files or ())
+        # Each look at ``metadata`` parses the whole file.
+        fields = item.metadata
+        name, version = (fields[key] if fields and key in fields else None for key in ("Name", "Version"))
         installer, direct_url = item.read_text("INSTALLER"), item.read_text("direct_url.json")
     except (OSError, ValueError, KeyError):
         return None
     if not name or not version:
         # An interrupted uninstall leaves such directories; pip passes them over, too.
         return None
-    return InstalledDistribution(
-        canonicalize_name(name), version, metadata, (installer or "").strip(), files, direct_url
-    )
+    metadata = Path(str(getattr(item, "_path", "")))
+    return InstalledDistribution(canonicalize_name(name), version, metadata, (installer or "").strip(), direct_url)
 
 
 def _egg_link_target(link: Path) -> Path | None:
@@ -148,8 +139,9 @@ def _egg_link_target(link: Path) -> Path | None:
 
 def _egg_version(directory: Path, name: str) -> str:
     for item in importlib.metadata.distributions(path=[str(directory)]):
-        if canonicalize_name(_field(item, "Name") or "") == name:
-            return item.version
+        found = _installed(item)
+        if found is not None and found.name == name:
+            return found.version
     return ""
 
 

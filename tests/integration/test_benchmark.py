@@ -70,7 +70,7 @@ def test_the_benchmark_of_packing_prints_every_comparison(tmp_path: Path) -> Non
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-3000:]
 
     (section,) = json.loads(times.read_text())["sections"]
-    assert len(section["rows"]) == 10
+    assert len(section["rows"]) == 11
     assert all(row["size"] > 1_000_000 and row["ratio"] > 0 for row in section["rows"])
     assert "byte-identical to one without: yes" in run.stdout
     assert not [path.name for path in tmp_path.iterdir() if path.is_dir()]
