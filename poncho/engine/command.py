@@ -19,8 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from poncho._redact import strip_credentials
 from poncho._types import Event, Reporter
 from poncho._words import counted
@@ -172,6 +170,8 @@ class CommandEngine:
         named = {f"poncho-{number}": url for number, url in enumerate(channels) if strip_credentials(url) != url}
         if not named:
             return list(channels), None
+        import yaml  # few channels need it
+
         settings = scratch / "condarc"
         settings.touch(mode=0o600)
         user = self.environ.get("CONDARC")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 
 from poncho.errors import FetchError
-from poncho.fetch.download import TROUBLE
 from poncho.fetch.policy import HttpPolicy
-from poncho.fetch.session import Session
 
 _RANGE = re.compile(r"bytes 0-0/(\d+)")
 
 
 def remote_size(url: str, *, policy: HttpPolicy | None = None) -> int | None:
     """Return the size in bytes, or None when the server does not say it (or there is none)."""
+    # requests takes longer to load than a package to pack again.
+    from poncho.fetch.download import TROUBLE
+    from poncho.fetch.session import Session
+
     session = Session(policy or HttpPolicy.from_environment(), {}, allow_downgrade=False)
     try:
         # Not HEAD: there are servers, and signed addresses, that answer GET alone.
