@@ -42,7 +42,8 @@ def project(shared_directory: Path) -> Path:
             (top / "verify_tools.py").write_text(TOOLS)
             (top / "verify_more.py").write_text("ANSWER = 41\n")
             (top / "app.py").write_text("import verify_tools\ndef f(x):\n    return verify_tools.tool(x)\n")
-            spec = analyze([top / "app.py"], ship_local=True).spec
+            # For the Python that runs the tests, whichever one is active.
+            spec = analyze([top / "app.py"], ship_local=True, prefix=Path(sys.prefix)).spec
             create(spec, top / "env.tar.gz")
     return top
 
