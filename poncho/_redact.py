@@ -9,6 +9,10 @@ MASK = "****"
 
 # scheme://user:password@host — everything between // and the last @ before the path.
 _USERINFO = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^\s/?#@'\"]+(?:@[^\s/?#@'\"]+)*)@")
+# A slash in a password ends the host for every reader of URLs; what stands behind the colon is then no port.
+_SLASHED = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<userinfo>[^\s/?#@:'\"\[]*:(?!\d*[/?#])[^\s@'\"]*)@")
+# As urllib.parse quotes the part of a URL between // and the path.
+_NETLOC = re.compile(r"(?P<head>\bnetloc ['\"])[^'\"]*@")
 # anaconda-style token in the path: /t/TOKEN/, or at the end of a channel's URL (a file there would have a suffix)
 _PATH_TOKEN = re.compile(r"(?P<head>/t/)(?P<token>[^/\s'\"]+(?=/)|[^/\s'\"?#.]{6,}\Z)")
 _URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"]+")
@@ -31,6 +35,8 @@ _AUTH_HEADER = re.compile(
 def redact(text: str) -> str:
     """Return ``text`` with URL userinfo, ``/t/TOKEN/``, secret query values and Authorization headers masked."""
     text = _USERINFO.sub(_mask_userinfo, text)
+    text = _SLASHED.sub(_mask_userinfo, text)
+    text = _NETLOC.sub(rf"\g<head>{MASK}@", text)
     text = _URL.sub(lambda url: url[0] if is_file_url(url[0]) else _PATH_TOKEN.sub(rf"\g<head>{MASK}", url[0]), text)
     text = _QUERY_SECRET.sub(rf"\g<head>{MASK}", text)
     return _AUTH_HEADER.sub(rf"\g<head>{MASK}", text)

@@ -44,6 +44,15 @@ def shown(text: str) -> str:
     return text if text.isprintable() else "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
+def url_fault(error: ValueError) -> str:
+    """Return what ``urllib.parse`` found wrong with a URL, in parentheses; never in its words, which quote passwords."""
+    said = str(error)
+    for word, fault in (("NFKC", "its host has characters that no host has"), ("IPv", "its brackets hold no address")):
+        if word in said:
+            return f" ({fault})"
+    return " (its port is no number up to 65535)" if "ort " in said else ""
+
+
 def _escaped(char: str) -> str:
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:

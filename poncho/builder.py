@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from poncho._arguments import as_path, kind, several
 from poncho._types import Event, Reporter, silent
 from poncho.analysis import find_environment as find_active_environment
 from poncho.engine import find_environment, native_platform, select_engine
@@ -39,7 +40,7 @@ class CreateOptions:
     earlier builds are taken: all is installed, read and compressed anew.
 
     ``lock`` is a file: with ``locked`` it is read and built from, and refused when the spec has changed since; without,
-    it gets the lock of what was built.
+    it gets the lock of what was built. ``pack`` is a ``poncho.pack.PackOptions``: format, level, threads, trim and more.
     """
 
     conda_executable: str | None = None
@@ -66,9 +67,9 @@ def create(
     any kind or a package (which is built again from its own lock), the name of a conda environment. ``output`` appears
     whole or not at all. Raises PonchoError of the step that failed; nothing is left behind.
     """
-    options = options or CreateOptions()
+    options = _checked(options)
+    target = as_path(output, "output").absolute()
     options = replace(options, pack=options.pack.for_output(os.fspath(output)))
-    target = Path(output).absolute()
     check_output(target, directory=options.pack.format == "dir")
     check_tools(options.pack)
     if options.lock is not None and not options.locked:
@@ -123,7 +124,7 @@ def resolve(
     conda-lock.yml. With ``update``, names of packages, these alone move: in ``options.lock``, or in ``source`` when that
     is a lock. Entries have their size in bytes where the channel or index says it. Raises PonchoError.
     """
-    options = options or CreateOptions()
+    options, update = _checked(options), several(update)
     found = read(source, options=options, platform=platform, environment=environment, reporter=reporter)
     if isinstance(found, Path):
         found = describe_prefix(found)[1]
@@ -145,9 +146,11 @@ def resolve(
     return replace(new, spec=asked, spec_digest=spec_digest(asked))
 
 
-def write_lock(lock: Lock, path: Path) -> None:
+def write_lock(lock: Lock, path: str | Path) -> None:
     """Write a lock; ``path`` appears whole or not at all. Local code below its directory is written relative to it."""
-    target = path.absolute()
+    if not isinstance(lock, Lock):
+        raise UsageError(f"a Lock is needed, not {kind(lock)}", hint="poncho.resolve(spec) returns one")
+    target = as_path(path, "the lock's file").absolute()
     check_output(target)
     with atomic_file(target) as private:
         private.write_text(lock_text(lock, base=target.parent.resolve()), encoding="utf-8")
@@ -165,17 +168,18 @@ def read(
 
     A stream, such as standard input, holds a spec or a lock. Raises PonchoError.
     """
-    options = options or CreateOptions()
+    options = _checked(options)
     if isinstance(source, Lock):
         return lifted(source)
     if isinstance(source, (Spec, Mapping)):
         return as_spec(source)
     means = _means(options, reporter)
-    if not isinstance(source, (str, Path)):
+    if not isinstance(source, (str, os.PathLike)):
+        _check_readable(source)
         name = "standard input"
         text = decode(source.read(), source=name)
         return read_text(text, means=means, source=name, platform=platform, environment=environment)
-    path = Path(source)
+    path = as_path(source, "what to build")
     if os.path.isdir(path):
         return path.absolute()
     if os.path.exists(path):
@@ -187,6 +191,30 @@ def read(
             hint="name a spec, a lock or a package, the directory of an environment, or a conda environment by its name",
         )
     return find_environment(str(source))
+
+
+def _checked(options: CreateOptions | None) -> CreateOptions:
+    """Return the options, their paths as paths. Raises UsageError."""
+    if options is None:
+        return CreateOptions()
+    if not isinstance(options, CreateOptions):
+        raise UsageError(f"options must be CreateOptions, not {kind(options)}", hint="pass poncho.CreateOptions(…)")
+    lock, environment = options.lock, options.environment
+    return replace(
+        options,
+        lock=None if lock is None else as_path(lock, "lock"),
+        environment=None if environment is None else as_path(environment, "environment"),
+    )
+
+
+def _check_readable(source: object) -> None:
+    """Refuse what is neither a spec in any form nor a stream of one. Raises UsageError."""
+    if isinstance(getattr(source, "spec", None), Spec):
+        raise UsageError(f"{type(source).__name__} is no spec, but holds one", hint="pass that: analysis.spec")
+    if not hasattr(source, "read"):
+        raise UsageError(
+            f"nothing can be built from {kind(source)}", hint="pass a Spec, a Lock, a JSON object, or a path"
+        )
 
 
 def _locked(

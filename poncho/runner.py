@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from poncho.errors import BuildError
+from poncho._arguments import kind
+from poncho.errors import BuildError, UsageError
 
 RUNNER = "poncho_package_run"
 
@@ -25,8 +26,10 @@ def runner_path() -> Path:
 def run_command(package: Path, argv: Sequence[str], *, unpack_to: Path | None = None) -> list[str]:
     """Return the argument list that runs ``argv`` in a package; ``unpack_to`` is a directory instead of the store.
 
-    Raises BuildError as ``runner_path`` does.
+    Raises BuildError as ``runner_path`` does, UsageError for a command that is not a list of words.
     """
+    if isinstance(argv, (str, bytes)) or not isinstance(argv, Sequence):
+        raise UsageError(f"a command is a list of words, not {kind(argv)}", hint='write ["python", "task.py"]')
     where = [] if unpack_to is None else ["-u", str(unpack_to)]
     return [str(runner_path()), "-e", str(package.absolute()), *where, "--", *argv]
 

@@ -10,6 +10,9 @@ CANARY = "s3cr3t-CANARY"
 LEAKY = [
     f"https://user:{CANARY}@host.example/path",
     f"https://{CANARY}@host.example/path",
+    f"https://user:{CANARY}/more@host.example/path",
+    f"https://user:a/{CANARY}@host.example:8080/path",
+    f"netloc 'user:{CANARY}@host' contains invalid characters under NFKC normalization",
     f"clone of https://u:p@{CANARY}@host.example/x failed",
     f"https://conda.example/t/{CANARY}/channel/linux-64/repodata.json",
     f"https://host.example/x?a=1&token={CANARY}&b=2",
@@ -55,6 +58,19 @@ def test_ssh_user_names_are_no_secret():
     assert redact("ssh://git@host.example/repo") == "ssh://git@host.example/repo"
     assert redact("git@host.example:repo") == "git@host.example:repo"
     assert redact("nothing to hide: a@b") == "nothing to hide: a@b"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "git+https://host.example:8080/repo.git@v1.0",
+        "https://[::1]:8080/a@b",
+        "https://host.example/a:b@c",
+        "https://host.example: nobody@home answers",
+    ],
+)
+def test_an_at_sign_behind_the_host_is_no_password(text):
+    assert redact(text) == text
 
 
 def test_what_a_url_names_is_left_as_it_is():

@@ -136,6 +136,8 @@ class Namer:
 
         Raises AnalysisError for text that is no package name, and for conda packages where there is no conda.
         """
+        if not isinstance(text, str):
+            raise _no_package(repr(text))
         text = text.strip()
         found = _NAME.fullmatch(text)
         if not found:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poncho._arguments import as_path, kind, several
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
 from poncho.analysis import disk
@@ -76,8 +77,10 @@ def analyze(
     Raises AnalysisError for sources that are not there, a function that is nowhere (naming those that exist), and,
     once for all of them, imports for which no package is known.
     """
-    choice = Choice.of(include, exclude)
+    choice = Choice.of(several(include), several(exclude))
+    extra, traces = several(extra), [as_path(one, "a trace") for one in several(traces)]
     run = run_of(traces)
+    prefix = None if prefix is None else as_path(prefix, "prefix")
     if run is not None and prefix is None and run.prefix.is_dir():
         prefix = run.prefix
     with _without_collector(), without_warnings(), disk.remembering(), unpacked(_listed(sources)) as inputs:
@@ -203,11 +206,15 @@ def _find(
 
 def _listed(sources: Any) -> list[Any]:
     single = isinstance(sources, (str, os.PathLike, SourceText)) or is_live(sources)
+    if not single and (isinstance(sources, bytes) or not isinstance(sources, Iterable)):
+        raise AnalysisError(
+            f"{kind(sources)} is nothing that can be analysed", hint="pass paths, '-', SourceText or callables"
+        )
     given = [sources] if single else list(sources)
     for one in given:
         if not (isinstance(one, (str, os.PathLike, SourceText)) or is_live(one)):
             raise AnalysisError(
-                f"{type(one).__name__} is nothing that can be analysed", hint="pass paths, '-', SourceText or callables"
+                f"{kind(one)} is nothing that can be analysed", hint="pass paths, '-', SourceText or callables"
             )
     return given
 

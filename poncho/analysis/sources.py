@@ -30,6 +30,8 @@ _ASIDE_FILE = re.compile(
 _FIRST = frozenset({"__init__", "__main__"})
 # Directories in which projects keep their packages.
 _LAYOUTS = frozenset({"src", "lib", "python"})
+# Specs and lists of packages, in every form that can be built from.
+_SPEC = re.compile(r".*\.(?:json|ya?ml|toml|lock)|.*(?:requirements|constraints).*\.txt")
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -106,6 +108,7 @@ def _standard_input() -> str:
 def _from_path(path: Path, paths: tuple[Path, ...], problems: list[Problem]) -> Iterator[Unit]:
     try:
         if not path.is_dir():
+            _refuse_spec(path)
             yield unit_of_file(path, paths)
             return
     except UnreadableError as error:
@@ -135,6 +138,17 @@ def _from_path(path: Path, paths: tuple[Path, ...], problems: list[Problem]) -> 
 def _unreadable(path: Path, why: str) -> AnalysisError:
     hint = "check the path, and whether you may read it"
     return AnalysisError(f"cannot read {path}: {why}", hint=hint, context={"file": str(path)})
+
+
+def _refuse_spec(path: Path) -> None:
+    """Refuse a file that lists packages: most of them read as Python that imports nothing, and the spec would be empty."""
+    if path.is_file() and _SPEC.fullmatch(path.name):
+        project = f"; to analyse the project, name {path.parent}" if path.name == "pyproject.toml" else ""
+        raise AnalysisError(
+            f"{path} is no program",
+            hint=f"a spec, or a list of packages, is built from: poncho_package_create {path} env.tar.gz{project}",
+            context={"file": str(path)},
+        )
 
 
 def _files_below(top: Path) -> Iterator[tuple[str, Tier]]:

@@ -90,7 +90,12 @@ def _run(command: Sequence[str], environ: Mapping[str, str]) -> int:
             # The caller's own process group and descriptors: the program must not notice.
             child = subprocess.Popen(list(command), env=environ, close_fds=False)
         except FileNotFoundError as error:
-            raise AnalysisError(f"{command[0]}: not found", context={"status": 127}) from error
+            hint = (
+                f"a file of that name is here: poncho trace -- python {command[0]}"
+                if os.path.isfile(command[0])
+                else None
+            )
+            raise AnalysisError(f"{command[0]}: not found", hint=hint, context={"status": 127}) from error
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
             raise AnalysisError(f"{command[0]}: cannot be run: {why}", context={"status": 126}) from error

@@ -156,6 +156,10 @@ def _not_installed(error: ModuleNotFoundError) -> PonchoError:
     hint = f"{sys.executable} -m pip check says what it lacks"
     if (clone / "pyproject.toml").is_file():
         hint = f"{sys.executable} -m venv DIR && DIR/bin/pip install {clone}, then the commands in DIR/bin"
+    if led := [name for name in ("PYTHONHOME", "PYTHONPATH") if os.environ.get(name)]:
+        # Set-ups of experiments set them for a Python of their own.
+        without = " ".join(f"-u {name}" for name in led)
+        hint = f"{' and '.join(led)} may lead Python elsewhere: env {without} {Path(sys.argv[0]).name} …; else {hint}"
     return PonchoError(f"PONCHO is not installed for {sys.executable}: it has no module {error.name!r}", hint=hint)
 
 

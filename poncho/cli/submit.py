@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poncho.cli.guard import Parser, add_common
 from poncho.cli.units import duration, size
+from poncho.errors import UsageError
+
+if TYPE_CHECKING:
+    from poncho.integrations.batch import Job
 
 _SYSTEMS = ("slurm", "htcondor", "lsf", "pbs")
+_URL = re.compile(r"(https?|file):/")
+_INTERPRETER = re.compile(r"(?:.*/)?(?:python[0-9.]*|sh|bash)")
 _EPILOG = """Written are the job's file, task.sh (one task; try it by hand: sh task.sh 0) and the runner. Nothing is
 submitted: the line that does is printed. In COMMAND, {index} is the task's number, from 0."""
 
@@ -101,6 +108,11 @@ def command(arguments: Namespace) -> int:
     """Write the files; print the line that submits them."""
     from poncho.integrations.batch import INDEX, Job, Resources, write_job
 
+    if _URL.match(str(arguments.environment)):
+        raise UsageError(
+            "-e: a URL, and the files are made from the package itself",
+            hint="name the package's file; in task.sh, package= may be the URL afterwards",
+        )
     package = arguments.environment.absolute()
     name = arguments.name if arguments.name is not None else _name_of(package)
     workdir = arguments.workdir.resolve()
@@ -131,6 +143,8 @@ def command(arguments: Namespace) -> int:
     notes = []
     if job.tasks > 1 and not any(INDEX in word for word in job.command):
         notes.append(f"all {job.tasks} tasks are the same: no {INDEX} in the command")
+    if (program := _missing_program(job)) is not None:
+        notes.append(f"{program} is not in {job.workdir}, where the tasks start")
     if job.width > 1000 and job.nodes is None:
         notes.append(f"an array of {job.width}: many sites allow 1,000; --jobs makes fewer")
     if arguments.json:
@@ -152,6 +166,16 @@ def command(arguments: Namespace) -> int:
         print("poncho submit: nothing is submitted yet; this does it:", file=sys.stderr)
     print(written.submit)
     return 0
+
+
+def _missing_program(job: Job) -> str | None:
+    """Return the program that the command gives an interpreter, where it is a relative path and not there."""
+    from poncho.integrations.batch import INDEX
+
+    interpreter, program = (*job.command, "")[:2]
+    if not _INTERPRETER.fullmatch(interpreter) or program[:1] in ("", "-", "/") or INDEX in program:
+        return None
+    return None if os.path.exists(job.workdir / program) else program
 
 
 def _name_of(package: Path) -> str:

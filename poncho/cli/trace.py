@@ -67,6 +67,8 @@ def command(arguments: Namespace) -> int:
         if "status" not in error.context:
             raise
         print(f"poncho trace: error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
         return int(error.context["status"])
     if found is None:
         print("poncho trace: nothing was recorded: no Python process of the command read PYTHONPATH", file=sys.stderr)

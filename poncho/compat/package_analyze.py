@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from poncho._arguments import as_path, several
 from poncho.analysis import analyze
 from poncho.errors import UsageError
 from poncho.store import atomic_file
@@ -27,9 +28,9 @@ def create_spec(
     ``IMPORT=NAME`` strings; ``extra_pkg`` adds packages. With ``out`` the spec is also written to that file. Nothing of
     the program is run. Raises PonchoError.
     """
-    path = filename if str(filename) == "-" else Path(filename)
+    path = filename if str(filename) == "-" else as_path(filename, "the program")
     analysis = analyze(
-        [path], toplevel=toplevel, function=function, mapping=_mapping(pkg_mapping), extra=tuple(extra_pkg or ())
+        [path], toplevel=toplevel, function=function, mapping=_mapping(pkg_mapping), extra=several(extra_pkg or ())
     )
     if out is not None:
         with atomic_file(Path(out)) as private:
@@ -44,8 +45,7 @@ def create_spec_from_functions(
 
     ``ship_local`` adds the program's own modules, as a wheel in the builder's cache. Raises PonchoError.
     """
-    functions = [func_list] if callable(func_list) else list(func_list)
-    return analyze(functions, ship_local=ship_local).document()
+    return analyze(func_list, ship_local=ship_local).document()
 
 
 def _mapping(given: Mapping[str, str] | Iterable[str] | None) -> Mapping[str, str]:

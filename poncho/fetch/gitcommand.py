@@ -8,7 +8,6 @@ configuration but ours, so that the same commit gives the same bytes for everybo
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from poncho._types import Event, Reporter, silent
 from poncho._words import human_seconds
 from poncho.errors import DiskFullError, FetchError
 from poncho.fetch.certificates import certificate_file
+from poncho.fetch.gitfailure import GitFailedError, says_disk_full
 from poncho.fetch.policy import HttpPolicy
 from poncho.fetch.remote import PROTOCOLS, Remote, environment_without_repository
 
@@ -58,24 +58,6 @@ _HELPER = (
     'test -z "${PONCHO_GIT_PASSWORD+x}" || printf "password=%s\\n" "$PONCHO_GIT_PASSWORD"; }; f'
 )
 _ATTEMPTS = 3
-_MISSING = re.compile(
-    r"not found|does not appear to be a git repository|no such file or directory|not exported", re.IGNORECASE
-)
-_DENIED = re.compile(
-    r"authentication failed|could not read (?:username|password)|permission denied|terminal prompts disabled"
-    r"|access denied(?! or repository not exported)|HTTP (?:401|403)|error: 40[13]|host key verification failed",
-    re.IGNORECASE,
-)
-_NOISE = re.compile(
-    r"remote: (?:Enumerating|Counting|Compressing|Total)"
-    r"|Receiving|Resolving|Warning: Permanently added"
-)
-_PASSING = re.compile(
-    r"could not resolve|connection (?:refused|reset|timed out|closed)|timed? ?out|early eof|rpc failed"
-    r"|hung up unexpectedly|unable to connect|(?:couldn't|failed to) connect|error: (?:429|5\d\d)"
-    r"|transfer closed|too slow|network is unreachable|unexpected disconnect",
-    re.IGNORECASE,
-)
 
 
 _running: set[subprocess.Popen[bytes]] = set()
@@ -93,61 +75,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass
-
-
-class GitFailedError(Exception):
-    """A git command ended with another status than 0; ``tail`` is what it said."""
-
-    def __init__(self, command: tuple[str, ...], status: int, tail: str) -> None:
-        super().__init__(tail)
-        self.command = command
-        self.status = status
-        self.tail = tail
-
-    @property
-    def last_line(self) -> str:
-        """Return the last thing that git said."""
-        return (self.tail.splitlines() or [f"git ended with status {self.status}"])[-1]
-
-    @property
-    def cause(self) -> str:
-        """Return the line that says why it failed."""
-        lines = [line for line in self.tail.splitlines() if not _NOISE.match(line)]
-        said = next((line for line in lines if line.startswith(("fatal:", "ERROR:", "error:"))), "")
-        if "Could not read from remote repository" in said:
-            said = lines[0]  # what ssh said, which is the cause
-        if said.endswith(":") and lines[-1] != said:
-            said += f" {lines[-1]}"  # unable to connect to HOST: and, below it, why
-        return " ".join((said or self.last_line).removeprefix("fatal:").split())[:300]
-
-    @property
-    def passing(self) -> bool:
-        """Tell whether the network was the cause, so that another attempt makes sense."""
-        return bool(_PASSING.search(self.tail)) and not self.denied
-
-    @property
-    def denied(self) -> bool:
-        """Tell whether the other side did not let us in."""
-        return bool(_DENIED.search(self.tail))
-
-    def explain(self, remote: Remote) -> FetchError:
-        """Return the error that says what to do about it."""
-        said = self.cause
-        if self.denied:
-            hint = "git could not log in, or is not allowed to read: set up a credential helper, an ssh agent or netrc"
-        elif "dubious ownership" in self.tail:
-            hint = f"the repository belongs to another user: git config --global --add safe.directory {remote.url}"
-        elif self.passing:
-            hint = "check the network and the address; with --offline only what was fetched before is used"
-        elif _MISSING.search(self.tail):
-            hint = "check the address; a private repository looks like a missing one to those who are not logged in"
-        else:
-            hint = f"try it by hand: git ls-remote {remote.url}"
-        return FetchError(
-            f"{remote.url}: git cannot fetch it: {said}",
-            hint=hint,
-            context={"url": remote.url, "command": " ".join(self.command), "status": self.status, "tail": self.tail},
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +218,7 @@ class GitCommand:
         return "".join(printed)
 
     def _failure(self, arguments: tuple[str, ...], status: int, tail: str) -> Exception:
-        if any(words in tail.lower() for words in ("no space left on device", "disk quota exceeded")):
+        if says_disk_full(tail, self.git_dir):
             return DiskFullError(
                 f"{self.git_dir}: no space left for what git fetches",
                 hint="free some, or set PONCHO_CACHE_DIR to a directory with more",

@@ -18,7 +18,8 @@ from pathlib import Path
 from poncho import _json
 from poncho._types import Event, Reporter
 from poncho.errors import FetchError
-from poncho.fetch.gitcommand import GitCommand, GitFailedError
+from poncho.fetch.gitcommand import GitCommand
+from poncho.fetch.gitfailure import GitFailedError
 from poncho.fetch.remote import Remote, check_ref
 from poncho.store import BuilderCache, atomic_directory, atomic_file, exclusive
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from poncho._words import url_fault
 from poncho.errors import FetchError
 
 # What git itself calls safe for the user (git-config, protocol.allow), less dav and ftp. Helpers such as ext:: run
@@ -114,7 +115,7 @@ def _from_url(text: str) -> Remote:
         parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
-        raise FetchError(f"{text}: is no valid URL ({error})", hint=_HINT) from error
+        raise FetchError(f"{text}: is no valid URL{url_fault(error)}", hint=_HINT) from error
     protocol = parts.scheme.lower()
     if protocol not in PROTOCOLS or "::" in text.split("/")[0]:
         raise FetchError(f"{text}: git does not fetch by {parts.scheme or 'this'} here", hint=_HINT)

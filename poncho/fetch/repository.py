@@ -14,7 +14,8 @@ from pathlib import Path
 
 from poncho._types import Event, Reporter, silent
 from poncho.errors import FetchError
-from poncho.fetch.gitcommand import GitCommand, GitFailedError, require_lfs
+from poncho.fetch.gitcommand import GitCommand, require_lfs
+from poncho.fetch.gitfailure import GitFailedError
 from poncho.fetch.mirror import open_mirror
 from poncho.fetch.names import UnsafeNameError, member_parts
 from poncho.fetch.remote import Remote

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from poncho._words import url_fault
 from poncho.errors import FetchError
 from poncho.fetch.certificates import certificate_file
 from poncho.fetch.policy import HttpPolicy
@@ -116,7 +117,7 @@ def parse(url: str) -> SplitResult:
         parts = urlsplit(url)
         port_is_valid = parts.port != 0
     except ValueError as error:
-        raise FetchError(f"{url}: is no valid URL ({error})") from error
+        raise FetchError(f"{url}: is no valid URL{url_fault(error)}") from error
     if parts.scheme.lower() not in _PORTS:
         raise FetchError(f"{url}: is no http or https URL", hint="write it as https://host/path")
     if not parts.hostname or not port_is_valid or any(ord(character) <= 32 for character in url):

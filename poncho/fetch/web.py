@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from poncho._types import Event, Reporter, silent
+from poncho._words import url_fault
 from poncho.errors import FetchError
 from poncho.fetch.archive import damaged, extract
 from poncho.fetch.compression import DAMAGED, SUFFIXES, open_decompressed
@@ -146,7 +147,7 @@ def _local(url: str, sha256: str | None) -> _Obtained:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise FetchError(f"{url}: is no valid URL ({error})") from error
+        raise FetchError(f"{url}: is no valid URL{url_fault(error)}") from error
     path = Path(unquote(parts.path))
     if parts.netloc not in ("", "localhost") or not path.is_absolute():
         raise FetchError(f"{url}: a file URL needs an absolute path on this machine", hint="write file:///path/to/file")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from poncho._types import Event, Reporter
 from poncho.errors import FetchError
-from poncho.fetch.gitcommand import GitCommand, GitFailedError
+from poncho.fetch.gitcommand import GitCommand
+from poncho.fetch.gitfailure import GitFailedError
 from poncho.fetch.mirror import Mirror
 from poncho.fetch.names import UnsafeNameError, check_link, member_parts, printable
 

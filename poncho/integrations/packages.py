@@ -17,6 +17,7 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from poncho._arguments import several
 from poncho._types import Event, Reporter, silent
 from poncho.analysis import analyze
 from poncho.compat.cache import cached_package
@@ -71,6 +72,7 @@ def engine_package(
     with what the engine needs added; None builds it from what ``functions`` import. ``extra`` are more pip requirements. What is
     built is kept in the builder's cache by the content of its spec and built once. Raises PonchoError.
     """
+    extra = several(extra)
     pins = [f"{name}=={number}" for name, number in engine.versions().items()]
     if source is None:
         analysis = analyze(list(functions), extra=[*pins, *extra], reporter=reporter)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from poncho import _json
+from poncho._arguments import as_path
 from poncho.errors import PackageError
 from poncho.look.origin import Origin, origins, read_lock
 from poncho.look.parts import Parts, find_parts
@@ -124,7 +125,7 @@ def look(path: Path | str) -> Inventory:
     Of a package of ours only the beginning and the end are read. Raises PackageError for what is none of these, is damaged
     or hostile.
     """
-    return take_inventory(open_source(Path(path)))
+    return take_inventory(open_source(as_path(path, "a package")))
 
 
 def take_inventory(source: Source) -> Inventory:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from poncho import _json
+from poncho._arguments import as_path
 from poncho.errors import PackageError
 from poncho.pack import manifest as names
 from poncho.pack.layout import Facts
@@ -117,7 +118,7 @@ def open_package(path: Path | str) -> Package:
 
     Raises PackageError when the file is missing, is no archive, is truncated, or its own files are damaged.
     """
-    path = Path(path)
+    path = as_path(path, "a package")
     with open_file(path) as stream:
         if is_image(stream):
             return _image(path, stream)

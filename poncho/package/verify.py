@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poncho import _json
+from poncho._arguments import as_path
 from poncho.errors import PackageError
 from poncho.pack import manifest, selfextract
 from poncho.package.archive import Index, damaged
@@ -26,13 +27,14 @@ class Verified:
     bytes: int
 
 
-def verify(path: Path) -> Verified:
+def verify(path: Path | str) -> Verified:
     """Read the whole package and check it: framing, names, kinds, totals, every file's sha256, and the digest.
 
     Nothing is written and nothing is executed; memory does not grow with the size of files. Raises PackageError that
     names the first thing that is wrong; for an archive that PONCHO did not make, because there is nothing to check it
     against.
     """
+    path = as_path(path, "a package")
     with open_members(path, exact=True) as opened:
         members = read_members(opened, wanted=OWN.__contains__)
         return check_members(path, opened, members)

@@ -76,11 +76,13 @@ def load_json(text: str, *, source: str | None = None) -> Any:
 
     try:
         value = json.loads(text, object_pairs_hook=unique)
-        if "\\u" in text:
+        if "\\u" in text or not text.isascii():
             json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
         return value
     except json.JSONDecodeError as error:
         hint = "JSON has no comments and no comma after the last element; strings stand in double quotes"
+        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+            hint = "the text ends there: it was cut off, or a bracket or quote is missing"
         raise SpecError(
             f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}", source=source, hint=hint
         ) from error

@@ -198,7 +198,8 @@ def parse_yaml(text: str, *, source: str | None = None) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
-        raise SpecError(f"{where}not YAML: {problem}", source=source) from error
+        hint = "YAML is indented with blanks, never with tabs" if "'\\t'" in problem else None
+        raise SpecError(f"{where}not YAML: {problem}", source=source, hint=hint) from error
     except RecursionError as error:
         raise SpecError("nested too deeply", source=source) from error
 

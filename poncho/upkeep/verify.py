@@ -15,7 +15,8 @@ from pathlib import Path
 from poncho import _json
 from poncho._types import Event, Reporter, silent
 from poncho.errors import PonchoError
-from poncho.fetch.gitcommand import GitCommand, GitFailedError
+from poncho.fetch.gitcommand import GitCommand
+from poncho.fetch.gitfailure import GitFailedError
 from poncho.fetch.kept import is_untouched as is_data_untouched
 from poncho.install.bytecode_cache import is_sound
 from poncho.install.slots import delete_unused, is_untouched

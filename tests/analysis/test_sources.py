@@ -89,6 +89,17 @@ def test_a_file_beside_the_program_hides_a_package_and_a_file_elsewhere_does_not
     assert names(analyze(["app.py"], prefix=env.prefix)) == {"numpy"}
 
 
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-dev.txt", "environment.yml", "spec.json", "pyproject.toml"]
+)
+def test_a_list_of_packages_is_no_program_that_needs_nothing(tree: Any, name: str) -> None:
+    tree({name: "numpy\n"})
+    with pytest.raises(AnalysisError, match="is no program") as caught:
+        analyze([name])
+    assert f"poncho_package_create {name} env.tar.gz" in str(caught.value.hint)
+    assert ("analyse the project, name ." in str(caught.value.hint)) == (name == "pyproject.toml")
+
+
 def test_a_bare_directory_does_not_hide_what_is_installed(tree: Any, env: Any) -> None:
     env.install("parsl", "1.0", {"parsl/__init__.py": ""})
     tree({"app.py": "import parsl\n", "parsl/notes.py": ""})

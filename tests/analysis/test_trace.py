@@ -135,6 +135,16 @@ def test_a_command_without_python_gives_no_trace() -> None:
     assert trace([sys.executable, "-I", "-c", "pass"], os.environ) == (0, None)
 
 
+def test_a_program_without_its_interpreter_is_told_how_to_start_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("app.py").write_text("import json\n")
+    with pytest.raises(AnalysisError, match="not found") as caught:
+        trace(["app.py"], os.environ)
+    assert caught.value.hint == "a file of that name is here: poncho trace -- python app.py"
+
+
 @pytest.mark.parametrize(("command", "status"), [("nowhere-at-all", 127), ("/", 126)])
 def test_a_command_that_cannot_be_started_is_said(command: str, status: int) -> None:
     with pytest.raises(AnalysisError) as caught:

@@ -48,3 +48,11 @@ def test_a_bare_clone_says_how_to_install_it(tmp_path: Path, command: str, argum
     assert f"PONCHO is not installed for {sys.executable}: it has no module " in done.stderr
     assert f"-m venv DIR && DIR/bin/pip install {CHECKOUT}" in done.stderr
     assert sorted(one.name for one in tmp_path.iterdir()) == ["spec.yaml"]
+
+
+def test_a_variable_that_leads_python_elsewhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text("dependencies: [numpy]\n")
+    line = [sys.executable, "-S", str(CHECKOUT / "bin" / "poncho_package_create"), "spec.yaml", "env.tar.gz"]
+    done = subprocess.run(line, cwd=tmp_path, env=environment({"PYTHONPATH": "/a/b/c"}), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "hint: PYTHONPATH may lead Python elsewhere: env -u PYTHONPATH poncho_package_create …" in done.stderr

@@ -101,6 +101,12 @@ def leftovers(root: Path) -> list[str]:
     return [str(path.relative_to(root)) for path in (*found, *root.glob("tmp/*"))]
 
 
+def _before_the_command(words: str) -> bool:
+    """Tell whether it was the interpreter that was interrupted, before a line of the command ran: it says so in its words."""
+    started = "Fatal Python error: init" in words or "bin/poncho_package_create" in words
+    return started and words.rstrip().endswith("KeyboardInterrupt") and "/poncho/cli/" not in words
+
+
 def test_a_build_that_is_interrupted_at_a_random_time_leaves_nothing(ground: Ground, tmp_path: Path) -> None:
     dice = random.Random(ground.digest)
     work = tmp_path / "work"
@@ -139,7 +145,10 @@ def test_a_build_that_is_interrupted_at_a_random_time_leaves_nothing(ground: Gro
         wait_for(lambda marker=marker: not processes_with(marker), 5)
         assert leftovers(work) == [], said
         lines = [line for line in words.splitlines() if "cleaning up" not in line and "warning:" not in line]
-        if process.returncode == 0:
+        if _before_the_command(words):
+            assert process.returncode != 0, said
+            assert not output.exists(), said
+        elif process.returncode == 0:
             assert output.exists(), said
         elif process.returncode < 0:
             # Before the command took over there was nothing to undo, and nobody to say it; or it was done.

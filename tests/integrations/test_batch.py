@@ -167,6 +167,15 @@ def test_where_the_store_is(here: Path) -> None:
     assert "PONCHO_STORE" not in (here / "condor/task.sh").read_text(), "the job's scratch directory is HTCondor's word"
 
 
+def test_a_program_that_is_not_where_the_tasks_start_is_noted(here: Path) -> None:
+    (here / "task.py").touch()
+    for number, (command, noted) in enumerate(
+        [("task.py", False), ("tsak.py", True), ("-V", False), ("/node/task.py", False), ("{index}.py", False)]
+    ):
+        said = submit(here, "htcondor", "--output", f"job{number}", "--", "python", command).ok().stderr
+        assert (f"{command} is not in {here}, where the tasks start" in said) == noted
+
+
 def test_what_is_off_is_said_and_nothing_is_written(here: Path) -> None:
     (here / "src").mkdir()
     (here / "src/task.py").touch()
@@ -188,6 +197,7 @@ def test_what_is_off_is_said_and_nothing_is_written(here: Path) -> None:
         "does not exist": ("htcondor", "--input", "nothing", "--", "true"),
         "is not absolute": ("slurm", "--store", "store", "--", "true"),
         "is not empty": ("slurm", "--output", "full", "--", "true"),
+        "-e: a URL": ("slurm", "-e", "https://host/env.tar.gz", "--", "true"),
         "is no time": ("slurm", "--time", "soon", "--", "true"),
     }
     before = sorted(here.rglob("*"))

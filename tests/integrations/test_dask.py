@@ -60,12 +60,17 @@ LOCAL = (
     HEAD
     + """
 if __name__ == "__main__":
+    here = os.getcwd()
+    Path("beside.py").write_text("word = 'own'")
+    os.chdir("/")
     with PackagedCluster(sys.argv[1], n_workers=1) as cluster, Client(cluster) as client:
         answer = answers(client)
+        answer.append(client.submit(lambda: __import__("beside").word).result(60))
         cluster.scale(2)
         client.wait_for_workers(2, timeout=60)
         grown = prefixes(client)
         differences = [one.name for one in check_versions(client)]
+    os.chdir(here)
     write(answer, grown, differences)
 """
 )
@@ -156,9 +161,10 @@ def package(shared_directory: Path) -> Path:
 @pytest.mark.slow
 def test_workers_of_a_packaged_cluster_are_in_the_package_also_those_that_come_later(package: Path, tmp_path: Path):
     store = tmp_path / "store"
-    (product, said), grown, differences = run_program(LOCAL, tmp_path, package, env={"PONCHO_STORE": store})
+    (product, said, beside), grown, differences = run_program(LOCAL, tmp_path, package, env={"PONCHO_STORE": store})
     assert product[:2] == AREA
     assert said == "no muon"
+    assert beside == "own", "modules beside the main program are found, as by a LocalCluster"
     assert len(grown) == 2
     assert all(Path(prefix).is_relative_to(store) for prefix in grown)
     assert set(differences) <= {"numpy", "pandas", "lz4"}

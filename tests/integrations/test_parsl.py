@@ -212,6 +212,11 @@ def test_options_that_make_no_sense_are_refused_before_anything_is_built(options
     assert executor.launch_cmd == before
 
 
+def test_one_directory_is_that_directory_and_not_its_letters(package: Path):
+    executor = in_package(HighThroughputExecutor(), package, python_path="/own modules")
+    assert "PYTHONPATH=/own modules'" in executor.launch_cmd
+
+
 def test_an_executor_gets_one_package_and_only_one_with_workers(package: Path):
     executor = in_package(htex(), package)
     with pytest.raises(UsageError, match="already"):

@@ -154,3 +154,16 @@ def test_what_would_exhaust_the_parser_is_refused(text: str, words: str):
 def test_a_list_of_requirements_without_an_end_is_not_read(tmp_path):
     with pytest.raises(SpecError, match="larger than"):
         loads_spec("-r /dev/zero\n", base=tmp_path)
+
+
+@pytest.mark.parametrize("text", ['{"pip": ["numpy"', '{"pip": ["nu', "{", '{"pip":'])
+def test_a_text_that_was_cut_off_is_told_so(text: str) -> None:
+    with pytest.raises(SpecError, match="not JSON") as caught:
+        loads_spec(text)
+    assert "was cut off" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("text", ['{"pip": ["a\ud800"]}', '{"pip": ["a\\ud800"]}'], ids=["as it is", "escaped"])
+def test_half_of_a_surrogate_pair_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="half of a surrogate pair"):
+        loads_spec(text)

@@ -20,6 +20,12 @@ def test_environment_yml_with_a_mistake_gets_a_pointer():
     assert caught.value.pointer == "/conda/dependencies/1/pip"
 
 
+def test_a_tab_in_yaml_is_named():
+    with pytest.raises(SpecError, match="not YAML") as caught:
+        loads_spec("dependencies:\n\t- numpy\n")
+    assert caught.value.hint == "YAML is indented with blanks, never with tabs"
+
+
 def test_broken_yaml_is_named_by_line():
     with pytest.raises(SpecError, match=r"line \d+, column \d+: not YAML"):
         loads_spec("dependencies:\n  - a\n - b: [\n")

@@ -9,8 +9,10 @@ import logging
 import math
 import os
 import re
+import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -18,6 +20,7 @@ from dask.system import CPU_COUNT
 from distributed import Scheduler, SpecCluster
 from distributed.deploy.spec import ProcessInterface
 
+from poncho._arguments import several
 from poncho._types import Reporter, silent
 from poncho.errors import BuildError
 from poncho.integrations.command import place
@@ -35,8 +38,8 @@ class PackagedCluster(SpecCluster):
 
     ``n_workers`` None is one for each core divided by ``threads_per_worker``; ``dashboard_address`` None is a free port
     of ``host``. ``worker_options`` are those of ``distributed.Nanny`` that JSON can hold (``memory_limit``, ``resources``,
-    ``local_directory``, ``death_timeout``, …); further options are those of SpecCluster. ``scale`` and ``adapt`` work. Raises
-    PonchoError.
+    ``local_directory``, ``death_timeout``, …); further options are those of SpecCluster. ``scale`` and ``adapt`` work.
+    ``python_path`` are the directories of your own modules that workers import (None: the main program's). Raises PonchoError.
     """
 
     def __init__(
@@ -51,17 +54,20 @@ class PackagedCluster(SpecCluster):
         worker_options: Mapping[str, Any] | None = None,
         extra: Sequence[str] = (),
         store: str | None = None,
+        python_path: Sequence[Path | str] | None = None,
         name: str | None = None,
         reporter: Reporter = silent,
         **options: Any,
     ) -> None:
         built = engine_package(package, DASK, extra=extra, reporter=reporter)
+        given = _beside_the_program() if python_path is None else several(python_path)
+        paths = [os.path.abspath(one) for one in given]
         number = max(1, CPU_COUNT // threads_per_worker) if n_workers is None else n_workers
         memory = {"memory_limit": 1 / max(1, math.ceil(CPU_COUNT / threads_per_worker))}
         worker = {
             "cls": PackagedWorker,
             "options": {
-                "command": [*place(built.path, None).argv(store=store), "python"],
+                "command": [*place(built.path, None).argv(store=store, python_path=paths), "python"],
                 "options": {"nthreads": threads_per_worker, "host": host, **memory, **(worker_options or {})},
             },
         }
@@ -76,6 +82,12 @@ class PackagedCluster(SpecCluster):
         workers = dict.fromkeys(range(number), worker)
         options.setdefault("silence_logs", logging.WARNING)
         super().__init__(workers=workers, scheduler=scheduler, worker=worker, name=name, **options)
+
+
+def _beside_the_program() -> list[str]:
+    """Return the directory of the main program: a LocalCluster's workers import from there as well."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return [os.path.dirname(os.path.abspath(file))] if file else []
 
 
 class PackagedWorker(ProcessInterface):

@@ -10,6 +10,7 @@ from typing import Any
 from parsl.app.app import AppBase, bash_app, python_app
 from parsl.executors.base import ParslExecutor
 
+from poncho._arguments import several
 from poncho._types import Reporter, silent
 from poncho.errors import UsageError
 from poncho.integrations.packages import Source, engine_package
@@ -83,7 +84,7 @@ class PackagedApps:
                 raise UsageError(
                     f"the executor's label is {executor.label!r}, not {label!r}", hint="pass it on: label=label"
                 )
-            own = list(dict.fromkeys([*python_path, *roots]))
+            own = list(dict.fromkeys([*several(python_path), *roots]))
             made.append(in_package(executor, path, python_path=own, reporter=reporter, **how))
             for app in apps:
                 app.executors = [label]
@@ -107,7 +108,7 @@ class PackagedApps:
 
         def wrap(wrapped: Callable[..., Any]) -> AppBase:
             app: AppBase = decorate(**options)(wrapped)
-            self._wishes.append(_Wish(app, package, pack, tuple(extra)))
+            self._wishes.append(_Wish(app, package, pack, several(extra)))
             return app
 
         return wrap if function is None else wrap(function)

@@ -15,6 +15,7 @@ from parsl.executors.high_throughput.executor import HighThroughputExecutor
 from parsl.executors.taskvine import TaskVineExecutor
 from parsl.executors.workqueue.executor import WorkQueueExecutor
 
+from poncho._arguments import several
 from poncho._types import Reporter, silent
 from poncho.errors import UsageError
 from poncho.integrations.command import Placed, place, shell_text
@@ -74,7 +75,7 @@ def in_package(
         )
     carried = _carried(executor, staging, stage_to)
     built = engine_package(package, PARSL, functions=functions, extra=extra, reporter=reporter)
-    modules = [*map(Path, python_path), *own_roots(built.own_modules)]
+    modules = [*map(Path, several(python_path)), *own_roots(built.own_modules)]
     if isinstance(executor, TaskVineExecutor):
         _task_vine(executor, built, modules, store)
     else:
@@ -113,7 +114,7 @@ def _check_unused(executor: ParslExecutor) -> None:
 
 
 def _functions(package: Source | None, pack: bool, apps: Iterable[Callable[..., Any]]) -> list[Callable[..., Any]]:
-    given = list(apps)
+    given: list[Callable[..., Any]] = [apps] if callable(apps) else list(apps)
     if pack == (package is not None):
         raise UsageError(
             "a package and pack=True exclude each other" if pack else "no package: neither one was named nor pack=True",
