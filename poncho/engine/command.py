@@ -7,8 +7,9 @@ with hashes), so that what was solved is what is installed. Protocol: conda's
 
 The user's ``.condarc`` still says how to reach channels (proxies, certificates, aliases, mirrors), but not which:
 channels, pins, default packages and link kinds are given by us, on the command line and by ``CONDA_*`` variables,
-which win over every ``.condarc``. A channel whose URL holds credentials gets a name in a settings file that only this
-user can read, as arguments can be read by everybody.
+which win over every ``.condarc``; libmamba gets a settings file of ours with what the user's say of the way. A channel
+whose URL holds credentials gets a name in a settings file that only this user can read, as arguments can be read by
+everybody; what the command leaves out of the URLs that it prints is put back.
 """
 
 from __future__ import annotations
@@ -23,8 +24,17 @@ from poncho._redact import strip_credentials
 from poncho._types import Event, Reporter
 from poncho._words import counted
 from poncho.engine.base import SolveRequest
-from poncho.engine.command_answers import command_error, last_json, locked_from_actions
-from poncho.engine.conda_meta import report_clobbered, scrub_credentials, write_history
+from poncho.engine.command_answers import command_error, last_json, locked_from_actions, with_credentials
+from poncho.engine.command_records import package_directory, settle_records
+from poncho.engine.conda_meta import read_records, report_clobbered, scrub_credentials, write_history
+from poncho.engine.libmamba import (
+    LinkScripts,
+    as_asked,
+    libmamba_environment,
+    reach_settings,
+    read_settings,
+    settings_files,
+)
 from poncho.engine.local_archive import check_local_archive, check_sha256
 from poncho.engine.pip_tools import clean_environment
 from poncho.engine.prefixes import require_new_prefix
@@ -93,21 +103,18 @@ class CommandEngine:
         # repodata that it also holds is kept for the next time.
         packages = self.cache.directory("conda") / "command-solve"
         with self.cache.scratch("conda") as scratch:
-            prefix = scratch / "prefix"
-            names, settings = self._channel_names(request.channels, scratch)
-            argv = [*self._create(prefix, settings), "--dry-run", "--strict-channel-priority", "--no-pin"]
+            names, named = _channel_names(request.channels)
+            options, env = self._settings(scratch, named, offline=request.offline)
+            argv = [*self._create(scratch / "prefix", options), "--dry-run", "--strict-channel-priority", "--no-pin"]
             argv += ["--override-channels", *(part for name in names for part in ("--channel", name))]
             argv += ["--offline"] if request.offline else []
-            done = self._run(
-                [*argv, *specs],
-                request.platform,
-                packages,
-                "solve",
-                request.virtual_packages,
-                request.channels,
-                {"CONDARC": str(settings)} if settings else {},
+            wanted = (
+                [as_asked(spec) for spec in specs] if self._is_libmamba() and "pip" not in map(_name, specs) else specs
             )
-        return locked_from_actions(last_json(done.stdout), done)
+            done = self._run(
+                [*argv, *wanted], request.platform, packages, "solve", env, request.virtual_packages, request.channels
+            )
+        return with_credentials(locked_from_actions(last_json(done.stdout), done), request.channels)
 
     def install(
         self, records: Sequence[LockedConda], prefix: Path, *, platform: str, offline: bool, reporter: Reporter
@@ -136,58 +143,83 @@ class CommandEngine:
             explicit.write_text(explicit_list(records), encoding="utf-8")
             if prefix.is_dir():
                 prefix.rmdir()
-            argv = [*self._create(prefix), *(["--offline"] if offline else []), "--file", str(explicit)]
-            self._run(argv, platform, packages, "install", secrets=[record.url for record in records])
-        for record in records:
-            archive = packages / record.filename
-            if record.sha256 and archive.is_file():
-                check_sha256(archive, record.sha256)
+            options, env = self._settings(scratch, {}, offline=offline)
+            argv = [*self._create(prefix, options), *(["--offline"] if offline else []), "--file", str(explicit)]
+            scripts = LinkScripts(scratch / "scripts")
+            done = self._run(
+                argv, platform, packages, "install", scripts.watch(env), secrets=[record.url for record in records]
+            )
+            scripts.raise_failed(done.stderr)
         if not prefix.joinpath("conda-meta").is_dir():
             raise BuildError(f"{self.name} ended without an error, but there is no environment in {prefix}")
+        self._check_archives(prefix, records, packages)
+        settle_records(prefix, records, packages)
+        # libmamba 2 notes the platform that it was told there.
+        prefix.joinpath(".mambarc").unlink(missing_ok=True)
         report_clobbered(prefix, reporter)
         scrub_credentials(prefix)
         write_history(prefix, records, [])
         reporter(Event("done", "install", counted(len(records), "conda package"), done=len(records), unit="packages"))
 
+    def _check_archives(self, prefix: Path, records: Sequence[LockedConda], packages: Path) -> None:
+        wanted = {record.name: record for record in records}
+        for _, installed in read_records(prefix):
+            record = wanted.get(str(installed.get("name")))
+            if record is not None and record.sha256:
+                archive = package_directory(installed, packages).parent / record.filename
+                if archive.is_file():
+                    check_sha256(archive, record.sha256)
+
     def virtual_packages(self, platform: str) -> tuple[str, ...]:
         """Return this machine's virtual packages (``name=version=build``) as the command detects them."""
-        done = self._run(
-            [str(self.executable), "info", "--json"], platform, self.cache.directory("conda") / "command-solve", "info"
-        )
+        packages = self.cache.directory("conda") / "command-solve"
+        env = self._environment(libmamba=self._is_libmamba())
+        done = self._run([str(self.executable), "info", "--json"], platform, packages, "info", env)
         answer = last_json(done.stdout) or {}
         # conda: [[name, version, build], …]; libmamba: ["name=version=build", …] under "virtual packages".
         found = answer.get("virtual_pkgs") or answer.get("virtual packages") or []
         return tuple("=".join(map(str, one)) if isinstance(one, list) else str(one) for one in found)
 
-    def _create(self, prefix: Path, settings: Path | None = None) -> list[str]:
-        kind = ["--no-default-packages"]
-        if self._is_libmamba():
-            kind = ["--rc-file", str(settings)] if settings else ["--no-rc"]
-        return [str(self.executable), "create", "--yes", "--json", *kind, "--prefix", str(prefix)]
+    def _create(self, prefix: Path, options: Sequence[str]) -> list[str]:
+        return [str(self.executable), "create", "--yes", "--json", *options, "--prefix", str(prefix)]
 
-    def _channel_names(self, channels: Sequence[str], scratch: Path) -> tuple[list[str], Path | None]:
-        """Return the channels as arguments, and a settings file where one with credentials needs a name instead."""
-        named = {f"poncho-{number}": url for number, url in enumerate(channels) if strip_credentials(url) != url}
-        if not named:
-            return list(channels), None
-        import yaml  # few channels need it
+    def _settings(self, scratch: Path, named: Mapping[str, str], *, offline: bool) -> tuple[list[str], dict[str, str]]:
+        """Return options and variables that say how to reach channels, and what ``named`` channels are.
 
+        Where that takes a settings file it is written to ``scratch``, for this user's eyes alone.
+        """
+        libmamba = self._is_libmamba()
+        env = self._environment(libmamba=libmamba, offline=offline)
+        own = {"custom_multichannels": {name: [url] for name, url in named.items()}} if named else {}
+        if libmamba:
+            sources = run_tool(
+                [str(self.executable), "config", "sources"],
+                env={**env, **_settings_variables(self.environ)},
+                step=f"ask {self.name} for its settings",
+            )
+            users = reach_settings(settings_files(sources.stdout, Path(env["HOME"])))
+            if offline:
+                users.pop("proxy_servers", None)
+        else:
+            condarc = self.environ.get("CONDARC")
+            users = read_settings(Path(condarc)) if named and condarc else {}
         settings = scratch / "condarc"
-        settings.touch(mode=0o600)
-        user = self.environ.get("CONDARC")
-        try:
-            found = yaml.safe_load(Path(user).read_text(encoding="utf-8")) if user else None
-        except (OSError, ValueError, yaml.YAMLError):
-            found = None
-        own = {"custom_multichannels": {name: [url] for name, url in named.items()}}
-        settings.write_text(yaml.safe_dump({**found, **own} if isinstance(found, dict) else own), encoding="utf-8")
-        return [f"poncho-{n}" if f"poncho-{n}" in named else url for n, url in enumerate(channels)], settings
+        if users or own:
+            import yaml  # few channels need it
+
+            settings.touch(mode=0o600)
+            settings.write_text(yaml.safe_dump({**users, **own}), encoding="utf-8")
+        if libmamba:
+            return (["--rc-file", str(settings)] if users or own else ["--no-rc"]), env
+        return ["--no-default-packages"], env | ({"CONDARC": str(settings)} if own else {})
 
     def _is_libmamba(self) -> bool:
         """Tell micromamba and mamba 2, which have their own command line, from conda and mamba 1."""
         if "mamba" not in self.name:
             return False
-        done = run_tool([str(self.executable), "--version"], env=self._environment(), step=f"run {self.executable}")
+        done = run_tool(
+            [str(self.executable), "--version"], env=clean_environment(self.environ), step=f"run {self.executable}"
+        )
         return "conda" not in done.stdout
 
     def _run(
@@ -196,13 +228,13 @@ class CommandEngine:
         platform: str,
         packages: Path,
         step: str,
+        environment: Mapping[str, str],
         virtual_packages: Sequence[str] | None = None,
         secrets: Sequence[str] = (),
-        settings: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run the command with its own settings. ``secrets`` are URLs whose credentials must not come out again."""
         packages.mkdir(parents=True, exist_ok=True)
-        env = {**self._environment(), **(settings or {}), "CONDA_SUBDIR": platform, "CONDA_PKGS_DIRS": str(packages)}
+        env = {**environment, "CONDA_SUBDIR": platform, "CONDA_PKGS_DIRS": str(packages)}
         for virtual in virtual_packages or ():
             name, version, build = (*virtual.removeprefix("__").split("="), "", "")[:3]
             env[f"CONDA_OVERRIDE_{name.upper()}"] = build if name == "archspec" else version
@@ -214,7 +246,7 @@ class CommandEngine:
             raise command_error(self.name, step, argv, done, answer, secrets)
         return done
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, *, libmamba: bool, offline: bool = False) -> dict[str, str]:
         env = clean_environment(self.environ)
         # Settings of the user's that would change what is solved or how it is linked.
         for name in (
@@ -227,16 +259,48 @@ class CommandEngine:
             env.pop(name, None)
         if "MAMBA_ROOT_PREFIX" not in env:
             env["MAMBA_ROOT_PREFIX"] = str(self.cache.directory("conda") / "mamba-root")
-        return env | _SETTINGS
+        return (libmamba_environment(env, offline=offline) if libmamba else env) | _SETTINGS
 
 
 def explicit_list(records: Sequence[LockedConda]) -> str:
-    """Return an ``@EXPLICIT`` file: one URL a line with ``#md5`` (every version knows it) or ``#sha256:…``."""
+    """Return an ``@EXPLICIT`` file: one URL a line with ``#md5`` (every version knows it) or ``#sha256:…``.
+
+    What a package depends on stands before it: micromamba 1.5 links in this order, and its entry points need Python's
+    directories.
+    """
     lines = ["@EXPLICIT"]
-    for record in records:
+    for record in _in_order(records):
         digest = record.md5 or (f"sha256:{record.sha256}" if record.sha256 else "")
         lines.append(f"{record.url}#{digest}" if digest else record.url)
     return "\n".join(lines) + "\n"
+
+
+def _in_order(records: Sequence[LockedConda]) -> list[LockedConda]:
+    """Return the records with dependencies first; where they do not say what they depend on, Python is the first."""
+    left = {record.name: record for record in sorted(records, key=lambda record: record.name != "python")}
+    ordered: list[LockedConda] = []
+
+    def take(name: str) -> None:
+        record = left.pop(name, None)
+        if record is not None:
+            depends = record.record.get("depends")
+            for one in depends if isinstance(depends, (list, tuple)) else ():
+                take(_name(str(one)))
+            ordered.append(record)
+
+    for name in list(left):
+        take(name)
+    return ordered
+
+
+def _channel_names(channels: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the channels as arguments, and the URLs that have a name there instead, as they hold credentials."""
+    named = {f"poncho-{number}": url for number, url in enumerate(channels) if strip_credentials(url) != url}
+    return [f"poncho-{n}" if f"poncho-{n}" in named else url for n, url in enumerate(channels)], named
+
+
+def _settings_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: environ[name] for name in ("CONDARC", "MAMBARC") if environ.get(name)}
 
 
 def _name(spec: str) -> str:

@@ -7,9 +7,11 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from poncho._redact import MASK, is_file_url
+from poncho._redact import MASK, is_file_url, strip_channel, strip_credentials
+from poncho.engine.libmamba import libmamba_words
 from poncho.engine.process import TAIL_LINES, says_disk_full, tool_failed
 from poncho.engine.records import locked_from_record
 from poncho.errors import BuildError, DiskFullError, FetchError, PonchoError, ResolveError
@@ -29,6 +31,7 @@ _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Spec): .")
 _SECRETS = re.compile(r"://(?P<userinfo>[^/\s@]+)@|/t/(?P<token>[^/\s]+)")
 _RESOLVE_WORDS = (
     "invalidversionspec",
+    "error parsing",
     "invalidmatchspec",
     "could not solve",
     "nothing provides",
@@ -36,6 +39,8 @@ _RESOLVE_WORDS = (
     "not available from current channels",
     "does not exist",
 )
+_LAST_SECOND = 253402300799  # of the year 9999; a larger timestamp is in milliseconds
+_CONDA_OFFLINE = "remote connection in offline mode"
 _FETCH_WORDS = ("download", "http", "connection", "could not resolve host", "subdir", "no such channel")
 
 
@@ -82,6 +87,26 @@ def locked_from_actions(
     return tuple(records[name] for name in sorted(records))
 
 
+def with_credentials(records: Iterable[LockedConda], channels: Iterable[str]) -> tuple[LockedConda, ...]:
+    """Return the records with the credentials of the channels that they are from in their URLs, as far as they lack them.
+
+    conda leaves them out, libmamba writes asterisks for a token.
+    """
+    secret = {strip_channel(url).rstrip("/") + "/": url.rstrip("/") + "/" for url in channels}
+    secret = {bare: url for bare, url in secret.items() if bare != url}
+    return tuple(_with_credentials(record, secret) for record in records)
+
+
+def _with_credentials(record: LockedConda, secret: Mapping[str, str]) -> LockedConda:
+    bare = strip_credentials(record.url)
+    for prefix, channel in secret.items():
+        if bare.startswith(prefix):
+            url = channel + bare.removeprefix(prefix)
+            document = {**record.record, "url": url, "channel": channel}
+            return replace(record, url=url, channel=channel, record=document)
+    return record
+
+
 def _stem(record: Mapping[str, Any]) -> str:
     if record.get("dist_name"):
         return str(record["dist_name"])
@@ -105,6 +130,12 @@ def _complete(record: dict[str, Any]) -> dict[str, Any]:
         "extracted_package_dir",
     ):
         record.pop(key, None)
+    for key in ("constrains", "track_features"):
+        if not record.get(key):
+            record.pop(key, None)
+    timestamp = record.get("timestamp")
+    if isinstance(timestamp, int) and 0 < timestamp <= _LAST_SECOND:
+        record["timestamp"] = timestamp * 1000  # libmamba gives seconds, repodata and rattler milliseconds
     return {key: value for key, value in record.items() if value is not None}
 
 
@@ -120,9 +151,12 @@ def command_error(
 
     ``secrets`` are URLs that went in: what is secret in them is masked wherever it comes out; conda mangles URLs.
     """
-    words = _mask(_without_traceback(_words(answer) or done.stderr.strip() or done.stdout.strip()), secrets)
-    kind = _kind(str((answer or {}).get("exception_name") or ""), words, step)
+    logged = libmamba_words(done.stderr)
+    words = _mask(_without_traceback(logged or _words(answer) or done.stderr.strip() or done.stdout.strip()), secrets)
+    unsolved = bool(answer and answer.get("solver_problems"))
+    kind = ResolveError if unsolved else _kind(str((answer or {}).get("exception_name") or ""), words, step)
     lines = [line.rstrip() for line in words.splitlines() if line.strip()]
+    offline = "--offline" in argv
     if says_disk_full(words):
         tail = "\n".join(lines[-TAIL_LINES:])
         return DiskFullError(
@@ -132,13 +166,19 @@ def command_error(
         text = "\n".join(lines)
         return ResolveError(
             f"no set of conda packages satisfies the spec, says {name}: {text if len(lines) == 1 else chr(10) + text}",
-            hint="loosen a version, or add a channel",
+            # libmamba takes a channel of which it has nothing for an empty one.
+            hint="loosen a version, or add a channel"
+            + (
+                "; offline only what an earlier build fetched can be used: run once without --offline"
+                if offline
+                else ""
+            ),
             context={"solver": text},
         )
     if kind is FetchError:
         return FetchError(
             f"{name} cannot read a channel or fetch a package: {' '.join(line.strip() for line in lines[:3])}",
-            hint="check the network and the channel's name or URL",
+            hint=_fetch_hint(words, offline=offline),
             context={"tail": "\n".join(lines[-TAIL_LINES:])},
         )
     return BuildError(
@@ -146,6 +186,16 @@ def command_error(
         hint="these are its last words:\n" + "\n".join(lines[-TAIL_LINES:]) if len(lines) > 1 else None,
         context={"command": shlex.join(argv), "status": done.returncode, "tail": "\n".join(lines[-TAIL_LINES:])},
     )
+
+
+def _fetch_hint(words: str, *, offline: bool) -> str:
+    if offline:
+        return "offline only what an earlier build fetched can be used; run once without --offline"
+    if re.search(r"\b(?:status: |HTTP )40[13]\b", words):
+        return "the channel wants credentials: netrc, or in the URL"
+    if "match expectation" in words or "checksum" in words.lower():
+        return "the package was rebuilt or damaged: if the channel has a new one, solve again"
+    return "check the network and the channel's name or URL"
 
 
 def _kind(exception: str, words: str, step: str) -> type[PonchoError]:
@@ -156,7 +206,7 @@ def _kind(exception: str, words: str, step: str) -> type[PonchoError]:
         return FetchError
     if step == "solve" and any(part in low for part in _RESOLVE_WORDS):
         return ResolveError
-    if not exception and any(part in low for part in _FETCH_WORDS):
+    if (not exception and any(part in low for part in _FETCH_WORDS)) or _CONDA_OFFLINE in low:
         return FetchError
     return BuildError
 
@@ -168,7 +218,8 @@ def _words(answer: Mapping[str, Any] | None) -> str:
     several = answer.get("errors")
     if isinstance(several, list) and several:
         words = (_words(one) for one in several if isinstance(one, dict))
-        return "\n".join(text for text in words if text.strip("()"))
+        # One for each package that failed, often the same.
+        return "\n".join(text for text in dict.fromkeys(words) if text.strip("()"))
     problems = answer.get("solver_problems")
     if isinstance(problems, list) and problems:
         return "\n".join(map(str, problems))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
@@ -61,6 +62,9 @@ def report_clobbered(prefix: Path, reporter: Reporter) -> None:
             path, original = str(entry.get("_path")), entry.get("original_path")
             if original and original != path:
                 losers.append((str(original), name))
+            elif path in owners and _is_of(prefix / path, entry):
+                losers.append((path, owners[path]))
+                owners[path] = name
             elif path in owners:
                 losers.append((path, name))
             else:
@@ -69,6 +73,14 @@ def report_clobbered(prefix: Path, reporter: Reporter) -> None:
         winner = owners.get(path, "another package")
         message = f"{path} is in two conda packages, {winner} and {loser}: the one of {winner} is installed"
         reporter(Event("warning", "install", message))
+
+
+def _is_of(path: Path, entry: dict[str, Any]) -> bool:
+    """Tell whether the file that is there is the one of this entry; a command lets the last one win."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() == entry.get("sha256_in_prefix")
+    except OSError:
+        return False
 
 
 def write_history(prefix: Path, records: Sequence[LockedConda], requested: Sequence[str]) -> None:

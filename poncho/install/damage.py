@@ -11,6 +11,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from poncho._noarch import in_prefix
 from poncho._types import Event, Reporter
 from poncho.engine.conda_meta import read_records
 from poncho.errors import BuildError
@@ -90,11 +91,11 @@ def _record(record: Mapping[str, Any]) -> _Record:
     paths = data.get("paths") or () if isinstance(data, dict) else ()
     sizes = {
         str(item.get("_path")): item["size_in_bytes"]
-        for item in paths
-        if isinstance(item, dict)
-        and isinstance(item.get("size_in_bytes"), int)
+        for item in in_prefix(paths, files)
+        if isinstance(item.get("size_in_bytes"), int)
         and item.get("path_type") == "hardlink"
         and not item.get("prefix_placeholder")
+        and item.get("sha256") == item.get("sha256_in_prefix", item.get("sha256"))  # libmamba records no placeholder
         and not _NOT_MISSED.search(str(item.get("_path")))
     }
     distributions = {str(canonicalize_name(match["name"])): file for file in files if (match := _METADATA.search(file))}

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from poncho import _json
+from poncho._noarch import in_prefix
+from poncho.pack import scrub
 from poncho.pack.editable import normalise
 
 Read = Callable[[str], bytes]
@@ -31,7 +33,8 @@ class Installed:
 @dataclass(slots=True)
 class Owners:
     """``groups``: file -> sort key of its group. ``placeholders``: file -> length of conda's binary placeholder.
-    ``texts``: files into which conda has put the prefix as text.
+    ``texts``: files into which conda has put the prefix as text. ``replaced``: files into which libmamba has put it, which
+    does not say how.
 
     ``distributions``: dist-info directory -> the files in its RECORD.
     """
@@ -39,6 +42,7 @@ class Owners:
     packages: list[Installed] = field(default_factory=list)
     groups: dict[str, tuple[int, str]] = field(default_factory=dict)
     placeholders: dict[str, int] = field(default_factory=dict)
+    replaced: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
     distributions: dict[str, list[str]] = field(default_factory=dict)
 
@@ -51,6 +55,7 @@ class Owners:
         )
         self.groups |= other.groups
         self.placeholders |= other.placeholders
+        self.replaced |= other.replaced
         self.texts |= other.texts
         self.distributions |= other.distributions
 
@@ -77,18 +82,16 @@ def _conda(read: Read, path: str, owners: Owners) -> None:
         record: Any = _json.loads(read(path))
         name, version, build = str(record["name"]), str(record["version"]), str(record.get("build", ""))
         name.encode()
-        files, data = _list(record.get("files")), record.get("paths_data")
+        files, data = [str(file) for file in _list(record.get("files"))], record.get("paths_data")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
     group = (_PACKAGES, f"{name} conda")
     owners.packages.append(Installed(name, version, build, "conda"))
     owners.groups[path] = group
     for file in files:
-        owners.groups[str(file)] = group
-    for item in _list(data.get("paths")) if isinstance(data, dict) else ():
-        if not isinstance(item, dict):
-            continue
-        file = str(item.get("_path", ""))
+        owners.groups[file] = group
+    for item in in_prefix(_list(data.get("paths")) if isinstance(data, dict) else (), files):
+        file = str(item["_path"])
         owners.groups[file] = group
         placeholder = item.get("prefix_placeholder")
         if isinstance(placeholder, str) and placeholder:
@@ -96,6 +99,8 @@ def _conda(read: Read, path: str, owners: Owners) -> None:
                 owners.placeholders[file] = len(placeholder.encode("utf-8", "surrogatepass"))
             else:
                 owners.texts.add(file)
+        elif scrub.replaced(item):
+            owners.replaced.add(file)
 
 
 def _list(value: object) -> list[Any]:

@@ -246,7 +246,7 @@ def _files(by_path: Mapping[str, Entry]) -> dict[str, None]:
 def _classify(entries: Iterable[Entry], owners: Owners, booted: boot.Boot | None, files: Mapping[str, None]) -> None:
     needed = booted.files if booted is not None else frozenset[str]()
     groups = owners.groups
-    recorded = {*owners.placeholders, *owners.texts}
+    recorded = {*owners.placeholders, *owners.texts, *owners.replaced}
     for entry in entries:
         path = entry.path
         # Most files are code of which no rule says anything.

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from poncho import _json
+from poncho._noarch import in_prefix
 from poncho.pack.model import Member
 from poncho.pack.pyc import source_of
 
@@ -82,7 +83,7 @@ def update_conda(data: bytes, members: Mapping[str, Member], compiled: Mapping[s
         return data
     files = [str(file) for file in record.get("files") or ()]
     paths_data = record.get("paths_data")
-    paths = [item for item in (paths_data.get("paths") or () if isinstance(paths_data, dict) else ()) if _is_path(item)]
+    paths = list(in_prefix(paths_data.get("paths") or () if isinstance(paths_data, dict) else (), files))
     owned = {*files, *(str(item["_path"]) for item in paths)}
     added = sorted(pyc for file in owned if file in members for pyc in compiled.get(file, ()) if pyc not in owned)
     directories = {str(item["_path"]) for item in paths if item.get("path_type") == "directory"}
@@ -93,10 +94,6 @@ def update_conda(data: bytes, members: Mapping[str, Member], compiled: Mapping[s
         kept += [{"_path": pyc, "path_type": "pyc_file"} for pyc in added]
         record["paths_data"] = {**paths_data, "paths": kept}
     return (json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
-
-
-def _is_path(item: object) -> bool:
-    return isinstance(item, dict) and "_path" in item
 
 
 def _true_path(item: Mapping[str, Any], members: Mapping[str, Member]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from poncho import _json
@@ -12,7 +13,18 @@ from poncho._redact import strip_credentials
 
 # Files whose purpose is to hold credentials or settings of a person or a machine.
 PRIVATE_NAMES = frozenset(
-    {".condarc", "condarc", "pip.conf", ".netrc", "_netrc", ".pypirc", ".git-credentials", ".condatoken"}
+    {
+        ".condarc",
+        "condarc",
+        ".mambarc",
+        "mambarc",
+        "pip.conf",
+        ".netrc",
+        "_netrc",
+        ".pypirc",
+        ".git-credentials",
+        ".condatoken",
+    }
 )
 # Of no use in the environment, and other bytes in every build.
 INSTALLER_NOTES = NOTES
@@ -62,11 +74,17 @@ def conda_record(data: bytes) -> bytes:
         if path.get("path_type") in _ENTRY_POINTS:
             # Written by the engine, with the prefix in the first line; packed with another first line.
             path.pop("sha256", None)
-        elif "prefix_placeholder" not in path:
+        elif "prefix_placeholder" not in path and not replaced(path):
             continue
         for key in ("sha256_in_prefix", "size_in_bytes"):
             path.pop(key, None)
     return (json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def replaced(path: Mapping[str, Any]) -> bool:
+    """Tell from an entry of ``paths_data`` whether linking changed the file: all that libmamba records of a placeholder."""
+    found = path.get("sha256"), path.get("sha256_in_prefix")
+    return path.get("path_type") == "hardlink" and all(found) and found[0] != found[1]
 
 
 def direct_url(data: bytes) -> bytes | None:

@@ -15,6 +15,7 @@ from poncho.pack.owners import Owners
 from poncho.pack.reading import Source
 
 _HEAD = 8192
+_USUAL_PLACEHOLDER = 255  # bytes: conda-build's, since 2016, where nothing says another length
 # Not the distributions that others carry inside themselves (setuptools/_vendor): their RECORD is a file like any other.
 _INSTALLED = re.compile(r"/(?:site|dist)-packages/[^/]+\.dist-info\Z")
 _WHOLE = ("pyc", "direct-url", "git")
@@ -58,7 +59,7 @@ class Transformer:
         if entry.rule == "pyc":
             made = source and pyc.portable(data, pyc.source_of(entry.path) or "", *source, self.needles)
             return Content(made, changed=made is not data) if made else None
-        if entry.rule == "script":
+        if entry.rule == "script" or (entry.rule == "binary" and _is_script(entry, data)):
             interpreter = shebang.find_interpreter(data, self.needles, self.pythons)
             script = shebang.relocatable(data, interpreter) if interpreter else None
             if script is not None:
@@ -91,7 +92,7 @@ class Transformer:
             if search.mentions(data, self.needles):
                 findings.leaks.append(entry.path)
             return Content(data, changed=changed)
-        made = search.replace(data, self.needles, PLACEHOLDER_BYTES, anywhere=entry.rule == "text")
+        made = search.replace(data, self.needles, PLACEHOLDER_BYTES, anywhere=entry.rule in ("text", "binary"))
         return Content(data, changed=changed) if made is data else Content(made, text=True, changed=True)
 
     def _relative_runpath(self, entry: Entry, data: bytes, found: elf.Elf) -> tuple[bytes, bool]:
@@ -133,6 +134,10 @@ class Transformer:
         )
 
 
+def _is_script(entry: Entry, data: bytes) -> bool:
+    return entry.path.startswith("bin/") and data.startswith(b"#!")
+
+
 def rule_for(entry: Entry, owners: Owners) -> None:
     """Set the treatment that an entry's name, or what conda recorded for it, asks for."""
     path = entry.path
@@ -157,6 +162,8 @@ def rule_for(entry: Entry, owners: Owners) -> None:
         entry.rule = "git"
     elif path in owners.texts:
         entry.rule = "text"
+    if path in owners.replaced and entry.rule in ("", "script"):
+        entry.rule, entry.slot = "binary", _USUAL_PLACEHOLDER
 
 
 def without_credentials(text: str) -> bytes:

@@ -194,7 +194,8 @@ def _pinned(reader: Reader | None) -> Mapping[str, str]:
     entry = reader.object(("conda",)).get("conda")
     if entry is None:
         return MappingProxyType({})
-    return MappingProxyType({name.lower(): item.string() for name, item in entry.members()})
+    names = ((Reader(name, item.pointer, item.source).string(), item) for name, item in entry.members())
+    return MappingProxyType({name.lower(): item.string() for name, item in names})
 
 
 def _git(reader: Reader | None) -> Mapping[str, GitSource]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 
 import pytest
 
 from poncho.engine import SolveRequest
 from poncho.engine.command import CommandEngine, explicit_list
 from poncho.engine.command_answers import last_json
+from poncho.engine.libmamba import LinkScripts
 from poncho.errors import BuildError, FetchError, ResolveError
 from poncho.lock.model import LockedConda
 from poncho.store import BuilderCache
@@ -49,8 +52,8 @@ def test_a_solve_reads_full_records(engine, conda):
     conda.answer("solve", recorded.LINKED)
     [record] = solve(engine, "ladder<2")
     assert (record.name, record.version, record.build, record.subdir) == ("ladder", "1.1", "h0_0", "noarch")
-    assert record.url == "http://127.0.0.1:9/chan/noarch/ladder-1.1-h0_0.tar.bz2"
-    assert record.channel == "http://127.0.0.1:9/chan/"
+    assert record.url == f"{CHANNEL}/noarch/ladder-1.1-h0_0.tar.bz2", "what the command leaves out is put back"
+    assert record.channel == f"{CHANNEL}/"
     assert record.sha256 == "a" * 64
 
 
@@ -106,8 +109,12 @@ def test_a_constraint_is_added_when_its_package_turns_up(engine, conda):
     assert second[-2:] == ["wants-old-ladder", "ladder ==1.1"]
 
 
-def test_micromamba_gets_its_own_options(tmp_path):
-    micromamba = recorded.play(tmp_path / "bin", name="micromamba", version="2.0.5")
+@pytest.fixture
+def micromamba(tmp_path):
+    return recorded.play(tmp_path / "bin", name="micromamba", version="2.8.1", channel="http://127.0.0.1:9")
+
+
+def test_micromamba_gets_its_own_options(micromamba, tmp_path):
     micromamba.answer("solve", recorded.LINKED)
     solve(CommandEngine(micromamba.path, BuilderCache(tmp_path / "cache")), "ladder")
     [call] = micromamba.calls
@@ -117,6 +124,80 @@ def test_micromamba_gets_its_own_options(tmp_path):
     CommandEngine(micromamba.path, BuilderCache(tmp_path / "cache")).solve(request, reporter=lambda event: None)
     assert "--no-rc" in micromamba.calls[-1]["argv"]
     assert call["env"]["MAMBA_ROOT_PREFIX"].startswith(str(tmp_path / "cache"))
+
+
+def test_of_the_users_settings_micromamba_gets_only_how_to_reach_channels(micromamba, tmp_path):
+    micromamba.answer("solve", recorded.LINKED)
+    own = tmp_path / "condarc"
+    own.write_text("ssl_verify: /etc/ca.pem\nchannels: [mine]\npinned_packages: [ladder=1.0]\n")
+    users = {"CONDARC": str(own), "MAMBA_PINNED_PACKAGES": "ladder=1.0", "CONDA_CHANNEL_ALIAS": "http://alias"}
+    request = SolveRequest(("plain",), ("ladder",), "linux-64")
+    engine = CommandEngine(micromamba.path, BuilderCache(tmp_path / "cache"), {**os.environ, **users})
+    engine.solve(request, reporter=lambda event: None)
+    [call] = micromamba.calls
+    assert call["settings"] == "ssl_verify: /etc/ca.pem\n"
+    assert not {"CONDARC", "MAMBA_PINNED_PACKAGES"} & call["env"].keys(), "libmamba refuses CONDARC beside --no-rc"
+    assert call["env"]["MAMBA_CHANNEL_ALIAS"] == "http://alias"
+    assert call["env"]["MAMBA_ADD_PIP_AS_PYTHON_DEPENDENCY"] == call["env"]["MAMBA_COMPILE_PYC"] == "false"
+
+
+def test_what_micromamba_hides_of_a_channels_url_is_put_back(micromamba, tmp_path):
+    micromamba.answer("solve", recorded.MICROMAMBA_LINKED)
+    channel = "http://127.0.0.1:9/t/tok-hunter2"
+    request = SolveRequest((channel,), ("ladder",), "linux-64")
+    engine = CommandEngine(micromamba.path, BuilderCache(tmp_path / "cache"))
+    [record] = engine.solve(request, reporter=lambda event: None)
+    assert record.url == f"{channel}/noarch/ladder-1.1-h0_0.tar.bz2"
+    assert "hunter2" not in json.dumps(micromamba.calls[0]["argv"])
+    assert record.record["timestamp"] == 1700000000000, "as repodata has it, in milliseconds"
+    assert not {"build_string", "constrains", "track_features"} & record.record.keys()
+
+
+def test_offline_micromamba_has_no_way_to_the_network(micromamba, tmp_path):
+    micromamba.answer("install", {"success": True}, records={"ladder-1.1-h0_0.json": {"name": "ladder"}})
+    engine = CommandEngine(micromamba.path, BuilderCache(tmp_path / "cache"))
+    engine.install([LADDER], tmp_path / "env", platform="linux-64", offline=True, reporter=lambda event: None)
+    env = micromamba.calls[0]["env"]
+    assert env["HTTPS_PROXY"] == env["http_proxy"] == "http://127.0.0.1:9"
+    assert not env["NO_PROXY"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("python", 'python[version="*"]'),
+        ("python=3.11", 'python[version="=3.11"]'),
+        ("python=3.11.*", 'python[version="3.11.*"]'),
+        ("Python >=3.10, <3.12", 'python[version=">=3.10,<3.12"]'),
+        ("python==3.11.7", 'python[version="==3.11.7"]'),
+        ("python=3.11.7=h0_0", 'python[version="=3.11.7",build="h0_0"]'),
+        ("python 3.11.* h0_0", 'python[version="3.11.*",build="h0_0"]'),
+        *((spec, spec) for spec in ("python-dateutil>2", "python[version='3.11']", "conda-forge::python=3.11")),
+    ],
+)
+def test_micromamba_is_asked_for_python_so_that_it_adds_no_pip(micromamba, tmp_path, asked, told):
+    micromamba.answer("solve", recorded.LINKED)
+    engine = CommandEngine(micromamba.path, BuilderCache(tmp_path / "cache"))
+    solve(engine, asked)
+    solve(engine, asked, "pip")
+    assert [call["argv"][-1] for call in micromamba.calls] == [told, "pip"]
+    assert micromamba.calls[1]["argv"][-2] == asked
+
+
+def test_a_link_script_that_fails_is_seen_though_libmamba_does_not_heed_it(tmp_path):
+    scripts = LinkScripts(tmp_path / "scripts")
+    env = {**scripts.watch(os.environ), "PKG_NAME": "greet"}
+    bash = shutil.which("bash", path=env["PATH"])
+    env["PATH"] = f"/prefix/bin:{env['PATH']}"
+    printed = subprocess.run([bash, "-c", "echo $PATH"], env=env, check=True, capture_output=True, text=True).stdout
+    assert printed.strip() == f"/prefix/bin:{os.environ['PATH']}"
+    script = tmp_path / "script"
+    script.write_text("bash -c 'exit 5' || true\nexit $STATUS\n")
+    subprocess.run([bash, script], env={**env, "STATUS": "0"}, check=True)
+    scripts.raise_failed("")
+    subprocess.run([bash, script], env={**env, "STATUS": "3"}, check=False)
+    with pytest.raises(BuildError, match=r"post-link script of the conda package greet failed \(exit status 3\)"):
+        scripts.raise_failed("it fails on purpose")
 
 
 def test_mamba_1_is_spoken_to_as_conda(tmp_path):
@@ -132,10 +213,21 @@ def test_an_unsatisfiable_set_gives_condas_own_words(engine, conda):
         solve(engine, "wants-old-ladder", "wants-new-ladder")
 
 
-def test_micromambas_solver_problems_are_an_unsatisfiable_set(engine, conda):
-    conda.answer("solve", recorded.MICROMAMBA_UNSATISFIABLE)
-    with pytest.raises(ResolveError, match="nothing provides requested no-such-package"):
-        solve(engine, "no-such-package")
+def test_micromambas_solver_problems_are_told_as_its_tree(engine, conda):
+    conda.answer("solve", recorded.MICROMAMBA_UNSATISFIABLE, status=1, stderr=recorded.MICROMAMBA_TREE)
+    with pytest.raises(ResolveError, match=r"wants-new-ladder is installable and it requires\n.* ladder >=2") as caught:
+        solve(engine, "wants-old-ladder", "wants-new-ladder")
+    assert "libmamba" not in caught.value.message
+    conda.answer("solve", recorded.MICROMAMBA_UNSATISFIABLE, status=1)
+    with pytest.raises(ResolveError, match="requires ladder <2, but none of the providers"):
+        solve(engine, "wants-old-ladder", "wants-new-ladder")
+
+
+def test_micromamba_without_a_channel_is_a_fetch_error(engine, conda):
+    conda.answer("solve", {}, status=1, stderr=recorded.MICROMAMBA_UNAVAILABLE)
+    with pytest.raises(FetchError, match="status: 404") as caught:
+        solve(engine, "ladder")
+    assert "mamba clean" not in json.dumps(caught.value.to_json())
 
 
 def test_a_channel_that_is_missing_is_a_fetch_error(engine, conda):
@@ -185,11 +277,29 @@ def test_an_install_that_leaves_nothing_is_an_error(engine, conda, tmp_path):
 def test_virtual_packages_are_the_commands(engine, conda):
     conda.answer("info", recorded.INFO)
     assert engine.virtual_packages("linux-64") == ("__glibc=2.36=0", "__unix=0=0")
+    conda.answer("info", recorded.MICROMAMBA_INFO)
+    assert engine.virtual_packages("linux-64") == ("__unix=0=0", "__glibc=2.36=0")
 
 
 def test_an_explicit_list_uses_sha256_where_there_is_no_md5():
     bare = LockedConda("x", "1", "0", "noarch", "c", "https://h/noarch/x-1-0.conda", sha256="b" * 64)
     assert explicit_list([bare]) == f"@EXPLICIT\nhttps://h/noarch/x-1-0.conda#sha256:{'b' * 64}\n"
+
+
+def test_an_explicit_list_has_what_a_package_depends_on_before_it():
+    depends = {
+        "greet": ["python >=3.8"],
+        "pip": ["python", "wheel"],
+        "python": ["pip", "libgcc"],
+        "wheel": [],
+        "libgcc": [],
+    }
+    records = [
+        LockedConda(name, "1", "0", "noarch", "c", f"https://h/noarch/{name}-1-0.conda", record={"depends": needed})
+        for name, needed in depends.items()
+    ]
+    names = [line.split("/")[-1].split("-")[0] for line in explicit_list(records).splitlines()[1:]]
+    assert names == ["wheel", "pip", "libgcc", "python", "greet"], "a circle ends somewhere"
 
 
 def test_the_last_json_object_is_found_among_progress_and_warnings():

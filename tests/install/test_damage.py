@@ -77,3 +77,15 @@ def test_missing_files_are_refused_or_said(env: Path) -> None:
     with pytest.raises(BuildError, match=r"missing: tool 1\.0 \(bin/tool\)"):
         check(env)
     assert check(env, ignore_missing=True) == ["files of conda packages are missing: tool 1.0 (bin/tool)"]
+
+
+def test_a_noarch_package_is_compared_where_its_files_lie(env: Path) -> None:
+    """conda notes their places in the package, beside the list of files."""
+    file = f"{SITE}/pure.py"
+    (env / file).write_text("of conda\n")
+    paths = [{"_path": "site-packages/pure.py", "path_type": "hardlink", "size_in_bytes": 9}]
+    record = {"name": "pure", "version": "2.0", "files": [file], "paths_data": {"paths": paths}}
+    (env / "conda-meta/pure-2.0-0.json").write_text(json.dumps(record))
+    assert check(env) == []
+    (env / file).write_text("edited\n")
+    assert check(env) == [f"{file} of conda package pure 2.0 changed since the installation: what is there is packed"]

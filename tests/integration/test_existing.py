@@ -317,3 +317,36 @@ def test_trim_alone_and_trim_with_kinds_on_the_command_line(channel: Channel, tm
     run_cli("poncho_package_create", prefix, output).ok()
     assert "share/man/x.1" in packages.members(output), "off by default"
     assert "use all, or some of static" in run_cli("poncho_package_create", "--trim=x", prefix, output).failed().stderr
+
+
+def test_an_environment_that_micromamba_made_is_relocated_without_its_package_cache(
+    channel: Channel, tmp_path: Path
+) -> None:
+    """It records that linking changed a file, and neither the placeholder nor its length."""
+    channel.require("prefix-tool")
+    prefix = tmp_path / "env"
+    make_environment(prefix, [channel.file_url], ["prefix-tool", "text-prefix"], cache=tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cache")
+    for meta in prefix.glob("conda-meta/*.json"):
+        record = json.loads(meta.read_text())
+        for item in record["paths_data"]["paths"]:
+            if item.pop("prefix_placeholder", None):
+                del item["file_mode"]
+                assert item["sha256"] != item["sha256_in_prefix"]
+        meta.write_text(json.dumps(record))
+    (prefix / ".mambarc").write_text("platform: linux-64\n")
+    package = tmp_path / "env.tar.gz"
+    made = run_cli("poncho_package_create", prefix, package).ok()
+    assert "compiled into" not in made.stderr
+    assert "changed since" not in made.stderr
+    assert ".mambarc" not in packages.members(package)
+    root = packages.unpack(package, tmp_path / "unpacked")
+    check_meta = json.loads(next(root.glob("conda-meta/prefix-tool-*.json")).read_text())
+    assert not [
+        item
+        for item in check_meta["paths_data"]["paths"]
+        if item.get("sha256_in_prefix", item.get("sha256")) != item.get("sha256")
+    ]
+    said = packages.run_in(package, "prefix-tool").ok().stdout.strip()
+    assert said.startswith("/")
+    assert not said.startswith(str(prefix))

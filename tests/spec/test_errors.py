@@ -167,3 +167,9 @@ def test_a_text_that_was_cut_off_is_told_so(text: str) -> None:
 def test_half_of_a_surrogate_pair_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="half of a surrogate pair"):
         loads_spec(text)
+
+
+@pytest.mark.parametrize("name", ["", " ", "num\npy", "\ud800", 1])
+def test_a_pinned_name_that_is_none_is_refused(name: object) -> None:
+    with pytest.raises(SpecError, match="/pinned/conda/"):
+        parse({"pinned": {"conda": {name: "1.26.4"}}})

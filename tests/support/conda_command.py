@@ -1,4 +1,6 @@
-"""A stand-in for the conda command: plays answers recorded from conda 26.7, and writes down how it was called.
+"""A stand-in for the conda command: plays answers recorded from conda 26.7 and micromamba 2.8.1.
+
+It writes down how it was called.
 
 Only the protocol is played. That the real command understands what we ask is tested where it is installed (see
 tests/engine/test_real_command.py).
@@ -84,10 +86,48 @@ LINK_FAILED = {
     ],
     "exception_name": "CondaMultiError",
 }
+# What micromamba 2.8.1 printed: status 1, and on stderr, with MAMBA_LOG_LEVEL=error, MICROMAMBA_TREE.
 MICROMAMBA_UNSATISFIABLE = {
-    "solver_problems": ["nothing provides requested no-such-package"],
+    "solver_problems": [
+        "package wants-old-ladder-1.0-h0_0 requires ladder <2, but none of the providers can be installed"
+    ],
     "success": False,
 }
+MICROMAMBA_TREE = """\
+error    libmamba Could not solve for environment specs
+    The following packages are incompatible
+    ├─ wants-new-ladder =* * is installable and it requires
+    │  └─ ladder >=2 *, which can be installed;
+    └─ wants-old-ladder =* * is not installable because it requires
+       └─ ladder <2 *, which conflicts with any installable versions previously reported.
+critical libmamba Could not solve for environment specs
+"""
+MICROMAMBA_UNAVAILABLE = """\
+critical libmamba Multiple errors occurred:
+    Transfer finalized, status: 404 [CHANNEL/noarch/repodata.json] 0 bytes
+    Subdir CHANNEL/noarch not loaded!
+    If you run into this error repeatedly, your package cache may be corrupted.
+    Please try running `mamba clean -a` to remove this cache before retrying the operation.
+"""
+# The token of the channel's URL is asterisks; the timestamp is in seconds.
+MICROMAMBA_LINKED = {
+    "actions": {
+        "FETCH": [],
+        "LINK": [
+            {
+                "build": "h0_0", "build_number": 0, "build_string": "h0_0", "channel": "CHANNEL", "constrains": [],
+                "depends": [], "fn": "ladder-1.1-h0_0.tar.bz2", "license": "MIT", "md5": "0" * 32, "name": "ladder",
+                "noarch": "generic", "sha256": "a" * 64, "size": 700, "subdir": "noarch", "timestamp": 1700000000,
+                "track_features": "", "url": "CHANNEL/t/**********/noarch/ladder-1.1-h0_0.tar.bz2", "version": "1.1",
+            }
+        ],
+        "PREFIX": "/somewhere",
+    },
+    "dry_run": True,
+    "prefix": "/somewhere",
+    "success": True,
+}  # fmt: skip
+MICROMAMBA_INFO = {"micromamba version": "2.8.1", "virtual packages": ["__unix=0=0", "__glibc=2.36=0"]}
 INFO = {"conda_version": "26.7.0", "virtual_pkgs": [["__glibc", "2.36", "0"], ["__unix", "0", "0"]]}
 
 _SCRIPT = """#!{python}
@@ -98,10 +138,16 @@ argv = sys.argv[1:]
 call = {{"argv": argv, "env": {{k: v for k, v in os.environ.items()}}}}
 if "--file" in argv:
     call["file"] = Path(argv[argv.index("--file") + 1]).read_text()
+if "--rc-file" in argv:
+    call["settings"] = Path(argv[argv.index("--rc-file") + 1]).read_text()
 with open(here / "calls", "a") as log:
     log.write(json.dumps(call) + "\\n")
 if argv == ["--version"]:
     print({version!r})
+    sys.exit(0)
+if argv == ["config", "sources"]:
+    print("Configuration files (by precedence order):")
+    print("\\n".join(filter(None, map(os.environ.get, ("CONDARC", "MAMBARC")))))
     sys.exit(0)
 step = "info" if argv[0] == "info" else "solve" if "--dry-run" in argv else "install"
 answers = sorted(here.glob(step + "-*.json"))
@@ -144,9 +190,9 @@ class PlayedCommand:
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        """Return how it was called so far, without the questions for its version."""
+        """Return how it was called so far, without the questions for its version and settings."""
         lines = (self.path.parent / "calls").read_text().splitlines()
-        return [call for call in map(json.loads, lines) if call["argv"] != ["--version"]]
+        return [call for call in map(json.loads, lines) if call["argv"] not in (["--version"], ["config", "sources"])]
 
 
 def play(
