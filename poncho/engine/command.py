@@ -104,13 +104,12 @@ class CommandEngine:
         packages = self.cache.directory("conda") / "command-solve"
         with self.cache.scratch("conda") as scratch:
             names, named = _channel_names(request.channels)
-            options, env = self._settings(scratch, named, offline=request.offline)
+            libmamba = self._is_libmamba()
+            options, env = self._settings(scratch, named, libmamba=libmamba, offline=request.offline)
             argv = [*self._create(scratch / "prefix", options), "--dry-run", "--strict-channel-priority", "--no-pin"]
             argv += ["--override-channels", *(part for name in names for part in ("--channel", name))]
             argv += ["--offline"] if request.offline else []
-            wanted = (
-                [as_asked(spec) for spec in specs] if self._is_libmamba() and "pip" not in map(_name, specs) else specs
-            )
+            wanted = [as_asked(spec) for spec in specs] if libmamba and "pip" not in map(_name, specs) else specs
             done = self._run(
                 [*argv, *wanted], request.platform, packages, "solve", env, request.virtual_packages, request.channels
             )
@@ -143,7 +142,7 @@ class CommandEngine:
             explicit.write_text(explicit_list(records), encoding="utf-8")
             if prefix.is_dir():
                 prefix.rmdir()
-            options, env = self._settings(scratch, {}, offline=offline)
+            options, env = self._settings(scratch, {}, libmamba=self._is_libmamba(), offline=offline)
             argv = [*self._create(prefix, options), *(["--offline"] if offline else []), "--file", str(explicit)]
             scripts = LinkScripts(scratch / "scripts")
             done = self._run(
@@ -183,12 +182,13 @@ class CommandEngine:
     def _create(self, prefix: Path, options: Sequence[str]) -> list[str]:
         return [str(self.executable), "create", "--yes", "--json", *options, "--prefix", str(prefix)]
 
-    def _settings(self, scratch: Path, named: Mapping[str, str], *, offline: bool) -> tuple[list[str], dict[str, str]]:
+    def _settings(
+        self, scratch: Path, named: Mapping[str, str], *, libmamba: bool, offline: bool
+    ) -> tuple[list[str], dict[str, str]]:
         """Return options and variables that say how to reach channels, and what ``named`` channels are.
 
         Where that takes a settings file it is written to ``scratch``, for this user's eyes alone.
         """
-        libmamba = self._is_libmamba()
         env = self._environment(libmamba=libmamba, offline=offline)
         own = {"custom_multichannels": {name: [url] for name, url in named.items()}} if named else {}
         if libmamba:

@@ -86,8 +86,9 @@ def _path(prefix: Path, item: Mapping[str, Any], declared: Mapping[str, Any]) ->
             settled["sha256_in_prefix"] = hashlib.sha256(target).hexdigest()
         settled |= {key: declared[key] for key in ("sha256", "size_in_bytes") if key in declared}
     elif item.get("path_type") == _ENTRY_POINT and path.is_file():
-        data = _with_tabs(path.read_bytes())
-        if data != path.read_bytes():
+        found = path.read_bytes()
+        data = _with_tabs(found)
+        if data != found:
             path.write_bytes(data)
         settled |= {"sha256_in_prefix": hashlib.sha256(data).hexdigest(), "size_in_bytes": len(data)}
     return settled

@@ -42,7 +42,7 @@ def check_files(prefix: Path, *, ignore_missing: bool, reporter: Reporter) -> No
     root = prefix.resolve()
     owned = {file for record in records for file in record.files}
     by_pip = {item.name: item for item in installed_distributions(prefix) if not is_owned(item, root, owned)}
-    written = _written(by_pip.values(), prefix) if records else {}
+    written = _written(by_pip.values(), root) if records else {}
     missing: dict[str, list[str]] = {}
     for record in records:
         gone = [file for file in record.files if not _NOT_MISSED.search(file) and not os.path.lexists(prefix / file)]
@@ -102,10 +102,9 @@ def _record(record: Mapping[str, Any]) -> _Record:
     return _Record(f"{record.get('name')} {record.get('version')}", files, sizes, distributions)
 
 
-def _written(installed: Collection[InstalledDistribution], prefix: Path) -> Mapping[str, InstalledDistribution]:
-    """Return whose each file is that distributions list, by its path relative to the prefix; bytecode is nobody's."""
-    root = prefix.resolve()
-    listed = {root / one.directory: one.files for one in recorded_distributions(prefix)}
+def _written(installed: Collection[InstalledDistribution], root: Path) -> Mapping[str, InstalledDistribution]:
+    """Return whose each file is that distributions list, by its path relative to the resolved prefix; bytecode is nobody's."""
+    listed = {root / one.directory: one.files for one in recorded_distributions(root)}
     return {
         file: item
         for item in installed
