@@ -25,7 +25,7 @@ _FORGET = "PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONEXECUTABLE VIRTUAL_ENV __PY
 def env_sh(
     conda: Mapping[str, str], variables: Mapping[str, str], scripts: Sequence[str], prefixes: Sequence[str]
 ) -> bytes:
-    """Return the file's content.
+    """Return the file's content, short: a shell reads it at each start.
 
     ``conda`` is what the environment's own variables say, ``variables`` maps data variables to paths relative to the
     package's root, ``scripts`` are the file names in ``etc/conda/activate.d``. A value that begins with one of
@@ -33,10 +33,9 @@ def env_sh(
     that is unfit.
     """
     lines = [
-        "# Activation, computed when this package was made. Source it with _poncho_prefix set.",
+        "# Source this with _poncho_prefix set.",
         'PATH="$_poncho_prefix/bin${PATH:+:$PATH}"',
-        "CONDA_PREFIX=$_poncho_prefix CONDA_DEFAULT_ENV=$_poncho_prefix CONDA_SHLVL=1 PYTHONNOUSERSITE=1",
-        "export PATH CONDA_PREFIX CONDA_DEFAULT_ENV CONDA_SHLVL PYTHONNOUSERSITE",
+        'export PATH CONDA_PREFIX="$_poncho_prefix" CONDA_DEFAULT_ENV="$_poncho_prefix" CONDA_SHLVL=1 PYTHONNOUSERSITE=1',
         f"unset {_FORGET}",
     ]
     for name, value in sorted(conda.items()):

@@ -38,9 +38,11 @@ PLACEHOLDER_BYTES: Final = PLACEHOLDER.encode()
 GZIP_HEAD: Final = bytes.fromhex("1f8b08000000000000ff")
 EMPTY_TAIL: Final = b"\x03\x00" + bytes(8)
 SIGNATURE: Final = "PONCHO-PACKAGE 1"
+# So many hexadecimal digits of the digest, its first half, name an environment in a store.
+KEY: Final = 32
 END_OF_ARCHIVE: Final = bytes(1024)
 
-_FACTS_WIDTH = 128
+_FACTS_WIDTH = 127
 # Of bytes below 0x80 and no newline, so that a shell reads over them in any locale.
 _ZSTD_HEADER_SIZE = 0x0120
 _ZSTD_SKIPPABLE = 0x184D2A50
@@ -91,7 +93,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the header's third line says: enough for a node to decide before it unpacks anything."""
+    """What the header says besides the digest: enough for a node to decide before it unpacks anything."""
 
     platform: str
     glibc: str
@@ -101,7 +103,7 @@ class Facts:
     cpu: str = ""
 
     def line(self) -> str:
-        """Return the line, padded to its fixed width."""
+        """Return the words, padded to their fixed width."""
         words = (
             f"platform={self.platform} glibc={self.glibc or 0} files={self.files} bytes={self.bytes} boot={self.boot}"
         )
@@ -109,7 +111,7 @@ class Facts:
 
     @classmethod
     def parse(cls, line: str) -> Facts:
-        """Read the line. Raises PackageError when it is not one."""
+        """Read the words. Raises PackageError when some are missing."""
         words = dict(word.split("=", 1) for word in line.split() if "=" in word)
         try:
             glibc = words["glibc"]
@@ -170,8 +172,26 @@ class Footer:
 
 
 def comment(digest: str, facts: Facts) -> bytes:
-    """Return the header's text: signature, digest and facts on a line each."""
-    return f"{SIGNATURE}\n{digest}\n{facts.line()}\n".encode()
+    """Return the header's text: the signature, the key, and the rest of the digest with the facts, on a line each.
+
+    The key comes alone, because a shell reads byte by byte, and no more than it at each start.
+    """
+    return f"{SIGNATURE}\n{digest[:KEY]}\n{digest[KEY:]} {facts.line()}\n".encode()
+
+
+def read_comment(text: bytes) -> tuple[str, Facts] | None:
+    """Return the digest and the facts of a header's text, which may go on; None when it has no digest.
+
+    Raises PackageError when the facts are damaged.
+    """
+    lines = text.decode("ascii", "replace").split("\n")
+    if len(lines) < 3:
+        return None
+    rest, _, facts = lines[2].partition(" ")
+    digest = lines[1] + rest
+    if len(lines[1]) != KEY or len(digest) != 2 * KEY or not set(digest) <= set("0123456789abcdef"):
+        return None
+    return digest, Facts.parse(facts)
 
 
 def gzip_header(text: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poncho.pack.layout import Facts
+from poncho.pack.layout import Facts, comment
 from poncho.pack.runtime_files import runtime_file
 
 _SHEBANG = b"#!/bin/sh\n"
@@ -19,9 +19,7 @@ def script(runner: bytes, digest: str, facts: Facts) -> bytes:
     """
     head = runtime_file("selfextract.sh")
     body = runner.removeprefix(_SHEBANG) + _END
-    values = {b"@DIGEST@": digest.encode(), b"@FACTS@": facts.line().encode()}
-    for name, value in values.items():
-        head = head.replace(name, value)
+    head = head.replace(b"@COMMENT@", comment(digest, facts).rstrip(b"\n"))
     marks = head.count(b"@SKIP@") * len(b"@SKIP@") + head.count(b"@AFTER@") * len(b"@AFTER@")
     count = head.count(b"@SKIP@") + head.count(b"@AFTER@")
     size = len(head) - marks + count * _WIDTH + len(body)

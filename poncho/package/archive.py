@@ -138,16 +138,16 @@ def read_index(path: Path, stream: BinaryIO) -> Index | None:
             raise damaged(path, "its header")
     else:
         return None
-    lines = text.decode("ascii", "replace").split("\n")
-    if len(lines) < 3 or len(lines[1]) != 64 or not set(lines[1]) <= set("0123456789abcdef"):
+    said = layout.read_comment(text)
+    if said is None:
         raise damaged(path, "its header")
-    facts = Facts.parse(lines[2])
+    digest, facts = said
     footer, chunks = _table(path, stream, form, len(header))
     stream.seek(end := len(header) + sum(chunk.packed for chunk in chunks))
     last = stream.read(min(footer.table_offset - end, _HEAD))
-    if zlib.crc32(header + last) != footer.frame_crc or header != layout.header(form, lines[1], facts):
+    if zlib.crc32(header + last) != footer.frame_crc or header != layout.header(form, digest, facts):
         raise damaged(path, "its header")
-    return Index(form, lines[1], facts, len(header), footer, chunks)
+    return Index(form, digest, facts, len(header), footer, chunks)
 
 
 def _gzip_comment(path: Path, head: bytes) -> tuple[bytes, bytes]:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from poncho.errors import PackageError
 from poncho.pack import squashfs as form
-from poncho.pack.layout import SIGNATURE, Facts
+from poncho.pack.layout import SIGNATURE, Facts, read_comment
 from poncho.package.archive import damaged, truncated
 from poncho.package.blocks import inflater
 from poncho.package.tarstream import Kind, TarMember, refused
@@ -142,10 +142,10 @@ class Image:
         text = head[at : at + 512]
         if not text.startswith(b"\n" * 8 + SIGNATURE.encode() + b"\n"):
             return
-        lines = text.decode("ascii", "replace").split("\n")[8:11]
-        if len(lines) < 3 or len(lines[1]) != 64 or not set(lines[1]) <= set("0123456789abcdef"):
+        said = read_comment(text[8:])
+        if said is None:
             raise damaged(self._path, "its header")
-        self.digest, self.facts = lines[1], Facts.parse(lines[2])
+        self.digest, self.facts = said
         length = len(form.header_text(self.digest, self.facts))
         if self._at(at, form.BLOCK) != form.header_text(self.digest, self.facts) + form.noise()[length:]:
             raise damaged(self._path, "its header")

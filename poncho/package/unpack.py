@@ -12,6 +12,7 @@ from pathlib import Path
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted, human_bytes
 from poncho.errors import StoreError
+from poncho.pack.layout import KEY
 from poncho.package.reading import Opened, open_members, read_members
 from poncho.package.relocate import apply_records, foreign_records, replace_prefix
 from poncho.package.tarstream import TarMember
@@ -147,9 +148,9 @@ def _relocate(root: Path, target: Path, digest: str | None, conda_unpack: bytes 
 def _enter(root: Path, target: Path, digest: str) -> bytes:
     """Return what a start sources: the runner writes the same (``_pr_settle``)."""
     quoted = os.fspath(target).replace("'", "'\\''")
-    head = f"_poncho_prefix='{quoted}'\n"
-    head += '[ "$_pr_at" = "$_poncho_prefix" ] || [ "$_pr_at" -ef "$_poncho_prefix" ] || return 0\n'
-    head += f"case ,$_pr_digest in , | ,{digest}) ;; *) return 0 ;; esac\n"
+    head = f"_poncho_prefix='{quoted}' _poncho_key={digest[:KEY]}\n"
+    head += 'case ${_pr_key:-$_poncho_key},$_pr_at in "$_poncho_key,$_poncho_prefix") ;; '
+    head += '"$_poncho_key",*) [ "$_pr_at" -ef "$_poncho_prefix" ] || return 0 ;; *) return 0 ;; esac\n'
     return os.fsencode(head) + (root / "poncho/env.sh").read_bytes() + b"\n_pr_ready=yes\n"
 
 

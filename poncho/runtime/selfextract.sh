@@ -1,7 +1,5 @@
 #!/bin/sh
-: 'PONCHO-PACKAGE 1
-@DIGEST@
-@FACTS@ skip=@SKIP@
+: '@COMMENT@ skip=@SKIP@
 '
 # A package that runs itself: this text, the runner (poncho_package_run), then an ordinary .tar.gz, which begins behind
 # the first @SKIP@ bytes of this file. It needs a POSIX shell, tar, gzip and coreutils.

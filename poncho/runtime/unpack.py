@@ -148,7 +148,8 @@ class Index:
 
     @property
     def digest(self):
-        return self.header[len(COMMENT_HEAD) :].split(b"\n")[1].decode("ascii", "replace")
+        _, key, rest = self.header[len(COMMENT_HEAD) :].split(b"\n", 2)
+        return (key + rest[:32]).decode("ascii", "replace")
 
 
 def inflate(member, size):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DIRECTORY = ".fetched"
-_SIGNATURE = re.compile(rb"PONCHO-PACKAGE 1\n([0-9a-f]{64})\n")
+_SIGNATURE = re.compile(rb"PONCHO-PACKAGE 1\n([0-9a-f]{32})\n")
 _HEAD = 4096
 # A download that nobody has gone on with for so long, in seconds.
 _LEFT = 2 * 86400
@@ -20,17 +20,16 @@ _LEFT = 2 * 86400
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One kept package: its file, the sha256 of the file, the package's digest (empty when others made it), its bytes."""
+    """One kept package: its file, the sha256 of the file, the package's name in a store, its bytes."""
 
     path: Path
     sha256: str
-    digest: str
+    name: str
     size: int
 
     def is_source_of(self, names: Iterable[str]) -> bool:
-        """Return whether it was unpacked into one of these entries of the store; others' packages have a short name."""
-        known = (self.digest, self.sha256, self.sha256[:12])
-        return any(name.partition(".mount")[0] in known for name in names)
+        """Return whether it was unpacked into one of these entries of the store."""
+        return any(name.startswith(self.name) for name in names)
 
 
 def fetched(root: Path) -> list[Fetched]:
@@ -39,8 +38,9 @@ def fetched(root: Path) -> list[Fetched]:
     for path in _files(root, ".package"):
         with contextlib.suppress(OSError), path.open("rb") as stream:
             match = _SIGNATURE.search(stream.read(_HEAD))
-            digest = match[1].decode() if match else ""
-            found.append(Fetched(path, path.stem, digest, path.stat().st_blocks * 512))
+            # Others' packages have a short name.
+            name = match[1].decode() if match else path.stem[:12]
+            found.append(Fetched(path, path.stem, name, path.stat().st_blocks * 512))
     return found
 
 
@@ -61,7 +61,7 @@ def drop_fetched(root: Path, names: Iterable[str], locked: Callable[[str], Abstr
     for package in fetched(root):
         if package.is_source_of(names):
             continue
-        with locked(package.sha256) as fetching, locked(package.digest or package.sha256[:12]) as unpacking:
+        with locked(package.sha256) as fetching, locked(package.name) as unpacking:
             if fetching and unpacking:
                 with contextlib.suppress(OSError):
                     package.path.unlink()

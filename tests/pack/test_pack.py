@@ -169,7 +169,7 @@ def test_levels_change_the_size_and_nothing_else(prefix: Path, tmp_path: Path, l
 def test_the_header_says_digest_and_facts_to_a_shell(prefix: Path, tmp_path: Path) -> None:
     package = packed(prefix, tmp_path / "env.tar.gz")
     script = (
-        'LC_ALL=C; { read -r head; read -r digest; read -r facts; } < "$1" 2>/dev/null; echo "$digest $facts"; '
+        'LC_ALL=C; { read -r head; read -r key; read -r facts; } < "$1" 2>/dev/null; echo "$key$facts"; '
         'case $head in *"PONCHO-PACKAGE 1") ;; *) exit 1;; esac'
     )
     said = subprocess.run(

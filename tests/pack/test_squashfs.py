@@ -59,8 +59,8 @@ def test_the_same_environment_gives_the_same_image(tmp_path: Path) -> None:
 def test_a_shell_reads_digest_and_facts_without_a_process(prefix: Path, tmp_path: Path) -> None:
     image = packed(prefix, tmp_path / "env.squashfs", format="squashfs")
     script = (
-        'while IFS= read -r line; do [ "$line" != "PONCHO-PACKAGE 1" ] || break; done; read -r digest; read -r facts; '
-        'echo "$digest"; echo "$facts"'
+        'while IFS= read -r line; do [ "$line" != "PONCHO-PACKAGE 1" ] || break; done; read -r key; read -r facts; '
+        'echo "$key${facts%% *}"; echo "${facts#* }"'
     )
     for shell in ("dash", "bash"):
         with image.path.open("rb") as stream:

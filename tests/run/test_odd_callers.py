@@ -102,7 +102,7 @@ def test_what_the_caller_calls_field_separators_does_not_cut_the_digest(run: Run
         done = run("-e", package, "--", "sh", "-c", 'echo "$CONDA_PREFIX"', env=env)
         assert done.ok().out.strip().startswith("/")
         assert done.err == ""
-    assert len([one for one in (run.directory / "store").glob("*") if len(one.name) == 64]) == 1
+    assert len([one for one in (run.directory / "store").glob("*") if len(one.name) == 32]) == 1
 
 
 def test_bash_options_that_the_caller_exports_change_nothing(run: Runner, package: Path) -> None:

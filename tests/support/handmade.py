@@ -166,8 +166,8 @@ def _gzip(data: bytes) -> bytes:
 
 
 def _comment(digest: str, facts: Mapping[str, object]) -> bytes:
-    line = " ".join(f"{key}={value}" for key, value in facts.items()).ljust(128)
-    text = f"PONCHO-PACKAGE 1\n{digest}\n{line}\n".encode()
+    line = " ".join(f"{key}={value}" for key, value in facts.items()).ljust(127)
+    text = f"PONCHO-PACKAGE 1\n{digest[:32]}\n{digest[32:]} {line}\n".encode()
     return bytes.fromhex("1f8b08100000000000ff") + text + b"\0\x03\0" + bytes(8)
 
 
