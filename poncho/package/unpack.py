@@ -149,7 +149,7 @@ def _enter(root: Path, target: Path, digest: str) -> bytes:
     """Return what a start sources: the runner writes the same (``_pr_settle``)."""
     quoted = os.fspath(target).replace("'", "'\\''")
     head = f"_poncho_prefix='{quoted}' _poncho_key={digest[:KEY]}\n"
-    head += 'case ${_pr_key:-$_poncho_key},$_pr_at in "$_poncho_key,$_poncho_prefix") ;; '
+    head += 'case ${_pr_digest:-$_poncho_key},$_pr_at in "$_poncho_key,$_poncho_prefix") ;; '
     head += '"$_poncho_key",*) [ "$_pr_at" -ef "$_poncho_prefix" ] || return 0 ;; *) return 0 ;; esac\n'
     return os.fsencode(head) + (root / "poncho/env.sh").read_bytes() + b"\n_pr_ready=yes\n"
 

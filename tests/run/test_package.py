@@ -131,6 +131,16 @@ def test_the_digest_must_be_that_of_the_content(run: Runner, package: Path) -> N
         assert run.leftovers() == []
 
 
+def test_a_header_that_is_not_of_this_form_makes_it_no_package_of_ours(run: Runner, package: Path) -> None:
+    data = package.read_bytes()
+    at = data.index(b"PONCHO-PACKAGE 1\n") + 17
+    # The whole digest on a line of its own, the facts on the next.
+    package.write_bytes(data[: at + 32] + data[at + 33 : at + 65] + b"\n" + data[at + 65 :])
+    assert run("-e", package, "say", "x").ok().out == "x\n"
+    (name,) = run.unpacked()
+    assert len(name) == 12
+
+
 def test_a_store_entry_is_not_written_again(run: Runner, package: Path) -> None:
     run("-e", package).ok()
     root = run.store / run.unpacked()[0]
