@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from contextlib import suppress
@@ -21,6 +22,7 @@ _FORMAT = 1
 # How many environments stay; the longest unused goes when there is one more.
 _KEPT = 8
 _JUST_MADE = 60.0
+_NAME = re.compile(r"[0-9a-f]{24}-(?:[0-9a-f]{8}|base)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ def trim(root: Path, *, keep: int = _KEPT) -> None:
     whole: list[tuple[float, Slot]] = []
     now = time.time()
     for path in root.iterdir():
+        if not _NAME.match(path.name):
+            continue
         slot = Slot(path)
         try:
             whole.append(((path / "state.json").stat().st_mtime, slot))

@@ -6,8 +6,8 @@ they may be reading holds it alone.
 
 from __future__ import annotations
 
-import errno
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poncho._cleanup import deferred, register
-from poncho.errors import BuildError, StoreError
-from poncho.store.atomic import discard, disk_full
+from poncho.store.atomic import discard
 from poncho.store.flock import Flock
-from poncho.store.place import cache_root
+from poncho.store.place import BUILDERS, cache_root, cannot_make, claim, is_claimed
 
 # How long a directory of temporary work that nobody holds stays, where the kernel's locks do not say who is gone.
 _FORGOTTEN = 7 * 86400.0
 _JUST_MADE = 60.0
+# The names of temporary work: of ``scratch``, of what is put aside to be deleted, and of ``discard``.
+_TEMPORARY = re.compile(r"[a-z]+-(?:[0-9a-f]{8}|[0-9a-f]{12})\Z|\..+\.gone\.tmp\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,19 @@ class BuilderCache:
     def directory(self, kind: str) -> Path:
         """Return (and make) the directory for one kind of thing: ``conda``, ``base``, ``git``, ``http``, ….
 
-        Raises StoreError when it cannot be made.
+        Raises StoreError when it cannot be made, or when the cache is a directory in which something else lies.
         """
+        claim(self.root)
         path = self.root / kind
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _cannot_make(path, error) from error
+            raise cannot_make(path, error) from error
         return path
+
+    def check(self) -> None:
+        """Raise StoreError when it is a directory in which something else lies."""
+        is_claimed(self.root)
 
     @contextmanager
     def scratch(self, prefix: str) -> Iterator[Path]:
@@ -69,7 +75,7 @@ class BuilderCache:
                         path.mkdir(mode=0o700)
                         lock = Flock(path, directory=True)
                     except OSError as error:
-                        raise _cannot_make(path, error) from error
+                        raise cannot_make(path, error) from error
                 with lock:
                     lock.exclusive(wait=False)
                     yield path
@@ -108,22 +114,17 @@ class BuilderCache:
     def _leftovers(self) -> list[Path]:
         try:
             with os.scandir(self.root / "tmp") as found:
-                return [Path(entry.path) for entry in found if entry.is_dir(follow_symlinks=False)]
+                return [
+                    Path(entry.path)
+                    for entry in found
+                    if _TEMPORARY.match(entry.name) and entry.is_dir(follow_symlinks=False)
+                ]
         except OSError:
             return []
 
     def _builders(self) -> Flock:
-        path = self.directory(".") / ".builders"
+        path = self.directory(".") / BUILDERS
         try:
             return Flock(path)
         except OSError as error:
-            raise _cannot_make(path, error) from error
-
-
-def _cannot_make(path: Path, error: OSError) -> StoreError | BuildError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return disk_full(path, error)
-    return StoreError(
-        f"{path}: cannot make the cache directory ({error.strerror})",
-        hint="set PONCHO_CACHE_DIR to a directory that you may write to",
-    )
+            raise cannot_make(path, error) from error

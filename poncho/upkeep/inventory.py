@@ -26,16 +26,24 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One kind of thing. ``robust``: its items may go while builders run, who miss one make it again."""
+    """One kind of thing. ``robust``: its items may go while builders run, who miss one make it again.
+
+    ``asked``: they go only when the bucket is named, as no builder can make them again.
+    """
 
     name: str
     what: str
     robust: bool
     items: Callable[[Path], Iterator[Item]]
+    asked: bool = False
 
 
 def inventory(cache: BuilderCache, names: Iterable[str] | None = None) -> dict[str, list[Item]]:
-    """Return the items of the buckets that exist (or of those called ``names``), the longest unused first."""
+    """Return the items of the buckets that exist (or of those called ``names``), the longest unused first.
+
+    Raises StoreError for a directory in which something else lies.
+    """
+    cache.check()
     wanted = set(BUCKETS if names is None else names)
     found = {}
     for name, bucket in BUCKETS.items():
@@ -76,6 +84,12 @@ def _data(root: Path) -> Iterator[Item]:
 def _packages(root: Path) -> Iterator[Item]:
     for entry in _children(root):
         if entry.is_file(follow_symlinks=False) and not entry.name.startswith("."):
+            yield _whole(root.name, entry.name, Path(entry.path))
+
+
+def _flat(root: Path) -> Iterator[Item]:
+    for entry in _children(root):
+        if not entry.name.startswith("."):
             yield _whole(root.name, entry.name, Path(entry.path))
 
 
@@ -224,5 +238,7 @@ BUCKETS: Mapping[str, Bucket] = {
         Bucket("base", "interpreters of this machine, repackaged", False, _base),
         Bucket("git", "mirrors of git repositories", False, _git),
         Bucket("http", "downloaded files", False, _http),
+        Bucket("index", "what a package index says of projects and wheels, for an analysis", True, _flat),
+        Bucket("modules", "programs' own modules: analyze --ship-local makes them again", False, _flat, asked=True),
     )
 }

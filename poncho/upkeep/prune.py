@@ -46,14 +46,18 @@ def prune(
     """Delete what was not used for ``older_than`` seconds, then the longest unused until ``max_size`` bytes are left.
 
     With ``everything``, all of it; without any of the three, only what killed builders left. ``buckets`` limits it to
-    some. While builders run, what they may be reading stays; environments are deleted when no builder uses them. Raises
-    StoreError when the cache cannot be written.
+    some; programs' own modules go only when they are named. While builders run, what they may be reading stays;
+    environments are deleted when no builder uses them. Raises StoreError when the cache cannot be written, or is a
+    directory in which something else lies.
     """
     if not cache.root.is_dir():
         return Pruned((), (), 0, 0)
+    cache.check()
     if not dry_run and not os.access(cache.root, os.W_OK):
         raise StoreError(f"{cache.root}: the cache cannot be written", hint="its owner can prune it")
-    found = [item for items in inventory(cache, buckets).values() for item in items]
+    named = BUCKETS if buckets is None else list(buckets)
+    chosen = [name for name in named if buckets is not None or not BUCKETS[name].asked]
+    found = [item for items in inventory(cache, chosen).values() for item in items]
     due = _due(found, time.time(), older_than, max_size, everything)
     deleted: list[Item] = []
     kept: list[Item] = []

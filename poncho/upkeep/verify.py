@@ -7,6 +7,8 @@ import csv
 import hashlib
 import os
 import secrets
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,7 +61,7 @@ def verify(
     """Read and check every item; delete the damaged ones unless ``delete`` is False: they are made or fetched again.
 
     Buckets that other programs write in place (conda, pip, git) are passed over while builders run; the others do not begin
-    while this one is alone.
+    while this one is alone. Raises StoreError for a directory in which something else lies.
     """
     right: dict[str, int] = {}
     unverifiable: dict[str, int] = {}
@@ -197,6 +199,24 @@ def _wheel(item: Item) -> str | None:
     return None if found else ""
 
 
+def _index(item: Item) -> str | None:
+    """An answer of an index; asked again where it cannot be read."""
+    try:
+        _json.loads(item.paths[0].read_bytes())
+    except (OSError, ValueError):
+        return "cannot be read"
+    return None
+
+
+def _wheel_file(item: Item) -> str | None:
+    try:
+        with zipfile.ZipFile(item.paths[0]) as wheel:
+            wrong = wheel.testzip()
+    except (OSError, zipfile.BadZipFile, EOFError, zlib.error):
+        return "is no wheel"
+    return f"{wrong} does not match its checksum" if wrong else None
+
+
 def _recorded(record: Path) -> Iterator[tuple[str, str | None]]:
     with record.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
         for row in csv.reader(stream):
@@ -252,4 +272,6 @@ _CHECKS: dict[str, Callable[[Item], str | None]] = {
     "base": _base,
     "git": _mirror,
     "http": _named_by_digest,
+    "index": _index,
+    "modules": _wheel_file,
 }

@@ -65,6 +65,15 @@ def test_a_dry_run_deletes_nothing_and_a_bucket_limits_it(cache: BuilderCache) -
     assert len(names(cache, "packages")) == 5
 
 
+def test_what_only_an_analysis_makes_again_goes_when_it_is_named(cache: BuilderCache) -> None:
+    wheel = cache.directory("modules") / "program_modules-0+12-py3-none-any.whl"
+    wheel.write_bytes(b"damaged")
+    prune(cache, everything=True)
+    assert wheel.exists()
+    assert not prune(cache, everything=True, buckets=["modules"]).in_use
+    assert not wheel.exists()
+
+
 def test_without_a_limit_only_leftovers_go(cache: BuilderCache) -> None:
     (cache.root / "solve" / "ab").mkdir(exist_ok=True)
     (cache.root / "solve" / "ab" / ".key.12.tmp").write_text("half")
