@@ -38,6 +38,7 @@ class Installer:
             prefix,
             engine=self.engine,
             platform=self.platform,
+            cache=self.cache,
             offline=self.offline,
             reporter=self.reporter,
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from packaging.utils import parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
@@ -26,6 +26,7 @@ from poncho.engine.process import tool_failed
 from poncho.errors import BuildError
 from poncho.install.collisions import check_collisions, conda_files
 from poncho.install.installer_notes import forget_notes
+from poncho.install.intact import new_ones, remember, wrong_pip_files
 from poncho.install.local import local_source, stage_local
 from poncho.lock.model import LockedPip
 from poncho.store import BuilderCache
@@ -73,6 +74,7 @@ def install_pip(
             if items:
                 file = requirement_file(work / f"requirements-{number}.txt", [_line(item) for item in items])
                 tool.install(["--requirement", str(file)])
+                _mend(tool, prefix, items, ["--requirement", str(file)], cache, reporter, offline=offline)
         wheels = work / "wheels"
         for item, source in local:
             reporter(Event("info", "pip", f"building {item.name} from {source}"))
@@ -91,6 +93,33 @@ def install_pip(
     reporter(
         Event("done", "pip", f"{counted(count, 'pip package')} installed", done=count, total=count, unit="packages")
     )
+
+
+def _mend(
+    tool: PipTool,
+    prefix: Path,
+    items: Sequence[LockedPip],
+    what: Sequence[str],
+    cache: BuilderCache,
+    reporter: Reporter,
+    *,
+    offline: bool,
+) -> None:
+    """Fetch again what was installed from a damaged copy in the installer's cache. Raises BuildError when that is not allowed."""
+    names = {str(canonicalize_name(item.name)) for item in items}
+    wrong = new_ones(wrong_pip_files(prefix, names), cache)
+    if not wrong:
+        return
+    damaged = sorted({one.package for one in wrong})
+    message = f"the cache's copy of pip package {damaged[0]} is damaged ({wrong[0]})"
+    if offline:
+        raise BuildError(message, hint="build once without --offline: it is fetched again")
+    reporter(Event("warning", "pip", f"{message}: it is fetched again"))
+    tool.install_again(damaged, what)
+    still = new_ones(wrong_pip_files(prefix, names), cache)
+    remember(still, cache)
+    for one in still:
+        reporter(Event("warning", "pip", f"pip package {one.package}: {one}, in the wheel itself"))
 
 
 def _is_hashed(item: LockedPip) -> bool:
@@ -162,6 +191,29 @@ class PipTool:
         self._run(
             lambda uv: [*uv, "pip", "install", "--python", str(self._python), "--no-deps", *self._indexes(what), *what],
             lambda: [*self._pip(), "install", "--no-deps", "--no-compile", *what],
+            _STEP,
+        )
+
+    def install_again(self, names: Sequence[str], what: Sequence[str]) -> None:
+        """Install the packages ``names`` of ``what`` once more, from nothing that is in the cache."""
+        if self._uv is not None:
+            argv = [*self._uv, "cache", "clean", *names]
+            run_tool(argv, env=self._uv_environment, step=_STEP, cwd=self._work, check=False)
+        chosen = [part for name in names for part in ("--reinstall-package", name)]
+        self._run(
+            lambda uv: [
+                *[*uv, "pip", "install", "--python", str(self._python), "--no-deps", *chosen],
+                *[*self._indexes(what), *what],
+            ],
+            lambda: [
+                *self._pip(),
+                "install",
+                "--no-deps",
+                "--no-compile",
+                "--no-cache-dir",
+                "--force-reinstall",
+                *what,
+            ],
             _STEP,
         )
 

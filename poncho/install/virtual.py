@@ -88,7 +88,7 @@ def rebuild_virtual_environment(
         )
     base = base_channel(interpreter=python, cache=cache, reporter=reporter, environ=environ)
     records = resolve_conda(Spec(), engine=engine, base=base, platform=platform, reporter=reporter)
-    install_conda(records, prefix, engine=engine, platform=platform, reporter=reporter)
+    install_conda(records, prefix, engine=engine, platform=platform, cache=cache, reporter=reporter)
     reporter(Event("start", "copy", f"copying the packages of {venv}"))
     own = dict(_files_of(venv))
     below = dict(_system_files(venv, facts, reporter, environ)) if system else {}

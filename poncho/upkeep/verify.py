@@ -21,6 +21,7 @@ from poncho.fetch.gitcommand import GitCommand
 from poncho.fetch.gitfailure import GitFailedError
 from poncho.fetch.kept import is_untouched as is_data_untouched
 from poncho.install.bytecode_cache import is_sound
+from poncho.install.intact import new_ones, wrong_conda_files, wrong_pip_files
 from poncho.install.slots import delete_unused, is_untouched
 from poncho.pack.blocks import check as check_block
 from poncho.package.verify import verify as verify_package
@@ -139,10 +140,15 @@ def _package(item: Item) -> str | None:
 
 
 def _environment(item: Item) -> str | None:
-    found = is_untouched(item.paths[0])
+    place = item.paths[0]
+    found = is_untouched(place)
     if found is None:
         return ""
-    return None if found else "was changed since it was built"
+    if not found:
+        return "was changed since it was built"
+    cache, prefix = BuilderCache(place.parent.parent), place / "env"
+    wrong = new_ones([*wrong_conda_files(prefix), *wrong_pip_files(prefix)], cache)
+    return str(wrong[0]) if wrong else None
 
 
 def _data(item: Item) -> str | None:
