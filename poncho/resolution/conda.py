@@ -8,13 +8,20 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from poncho import _json
-from poncho._types import Reporter, silent
+from poncho._types import Event, Reporter, silent
 from poncho.engine import CondaEngine, SolveRequest
 from poncho.errors import ResolveError
 from poncho.lock.model import LockedConda
 from poncho.spec import Spec
 
+# A version, or several with commas and bars between; what follows it is a build.
+_VERSION = re.compile(r"[<>=!~]*\s*[\w.*+!]+(?:\s*[,|]\s*[<>=!~]*\s*[\w.*+!]+)*")
+_IN_BRACKETS = re.compile(
+    r"\[(?:.*,)?\s*version\s*=\s*(?P<quote>['\"]?)(?P<version>.+?)(?P=quote)\s*(?:,\s*\w+\s*=.*)?\]", re.DOTALL
+)
 _NAME = re.compile(r"(?:.*::)?\s*(?P<name>[A-Za-z0-9_.-]+)(?P<rest>.*)", re.DOTALL)
 
 
@@ -51,6 +58,7 @@ def resolve_conda(
     if not channels and not spec.names_a_channel:
         if base is None:
             raise ResolveError("the spec names no conda channel", hint='add "channels": ["conda-forge"] to it')
+        _refuse_another_python(spec, base)
         channels, specs = (base.url,), _local_specs(spec, base, platform)
     else:
         specs = conda_specs(spec)
@@ -64,7 +72,10 @@ def resolve_conda(
         virtual_packages=virtual_packages,
         offline=offline,
     )
-    return engine.solve(request, reporter=reporter)
+    records = engine.solve(request, reporter=reporter)
+    if base is not None and channels == (base.url,):
+        _warn_of_another_pip(spec, records, reporter)
+    return records
 
 
 def conda_specs(spec: Spec) -> tuple[str, ...]:
@@ -117,17 +128,17 @@ def package_name(match: str) -> str:
 def _version_part(match: str) -> str:
     """Return the version of a match spec without its build: ``=3.11`` of ``python=3.11=h12``."""
     found = _NAME.match(match)
-    rest = found["rest"].partition("[")[0].strip() if found else ""
-    if rest.startswith("=") and not rest.startswith("=="):
-        return "=" + rest[1:].partition("=")[0].strip()
-    return rest.split(" ")[0] if rest[:1].isdigit() else rest.replace(" ", "")
+    rest = found["rest"].strip() if found else ""
+    inside = _IN_BRACKETS.search(rest)
+    version = _VERSION.match(inside["version"] if inside else rest)
+    return re.sub(r"\s", "", version[0]) if version else ""
 
 
 def _local_specs(spec: Spec, base: LocalBase, platform: str) -> tuple[str, ...]:
     """Return what to take from this machine's channel, or raise ResolveError for what it does not have.
 
     Which interpreter that channel holds was chosen by ``wanted_python``; builds named in the spec are those of another
-    channel's, and mean nothing here.
+    channel's, and mean nothing here; versions hold.
     """
     available = _names_in_local_channel(base.url, platform)
     missing = [match for match in spec.conda if package_name(match) not in available | {"python", "pip"}]
@@ -137,11 +148,47 @@ def _local_specs(spec: Spec, base: LocalBase, platform: str) -> tuple[str, ...]:
             hint='add "channels": ["conda-forge"], or move them to "pip"',
             context={"missing": " ".join(missing)},
         )
-    names = ["python", *(package_name(match) for match in spec.conda)]
-    if spec.pip:
-        names.append("pip")
+    asked = [_without_build(match) for match in spec.conda]
+    specs = ["python", *asked, *(["pip"] if spec.pip else [])]
     # A base without pip is enough: uv, or our own pip, installs into it.
-    return tuple(name for name in dict.fromkeys(names) if name == "python" or name in available)
+    return tuple(one for one in dict.fromkeys(specs) if one.partition(" ")[0] in available | {"python"})
+
+
+def _without_build(match: str) -> str:
+    """Return a match spec for this machine's channel; of pip there is one, which ``_warn_of_another_pip`` compares."""
+    name, version = package_name(match), _version_part(match)
+    if not version or name == "pip":
+        return name
+    return f"{name} ={version}" if version.replace(".", "").isdigit() else f"{name} {version}"
+
+
+def _refuse_another_python(spec: Spec, base: LocalBase) -> None:
+    for match in spec.conda:
+        if package_name(match) == "python" and not _fits(_version_part(match), base.python_version):
+            raise ResolveError(
+                f"the spec asks for {match} and names no channel to take it from: Python {base.python_version} of this "
+                "machine was chosen" + (f' by its "python": {spec.python}' if spec.python else ""),
+                hint='ask for one version of Python, or add "channels": ["conda-forge"]',
+            )
+
+
+def _warn_of_another_pip(spec: Spec, records: Iterable[LockedConda], reporter: Reporter) -> None:
+    """Say that this machine's pip is another one than the spec asks for: it matters to hardly any program."""
+    packed = next((record.version for record in records if record.name == "pip"), None)
+    for match in spec.conda:
+        if packed is not None and package_name(match) == "pip" and not _fits(_version_part(match), packed):
+            said = f"the spec asks for {match} and names no channel to take it from: pip {packed} is packed"
+            reporter(Event("warning", "solve", said))
+
+
+def _fits(asked: str, version: str) -> bool:
+    """Tell whether a version is what a match spec asks for; what only conda's own syntax can say counts as yes."""
+    plain = asked.lstrip("=").removesuffix(".*")
+    try:
+        wanted = SpecifierSet(f"=={plain}.*" if asked[:1] in "=0123456789" and not asked.startswith("==") else asked)
+    except InvalidSpecifier:
+        return True
+    return not asked or wanted.contains(version, prereleases=True)
 
 
 def _names_in_local_channel(url: str, platform: str) -> set[str]:

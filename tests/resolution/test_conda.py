@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from poncho._types import Event
 from poncho.engine import native_platform
 from poncho.engine.rattler import RattlerEngine
 from poncho.errors import ResolveError
@@ -78,7 +79,31 @@ def test_a_spec_without_a_channel_takes_python_from_this_machine(resolve, base):
 
 def test_builds_of_another_channel_mean_nothing_to_the_local_base(resolve, base, channel):
     spec = Spec(conda=(f"python={channel.python_version}=h12345_0_cpython", "pip=99.9"))
-    assert resolve(spec, base=base)["python"] == channel.python_version
+    events: list[Event] = []
+    assert resolve(spec, base=base, reporter=events.append)["python"] == channel.python_version
+    (warning,) = [event.message for event in events if event.kind == "warning"]
+    assert "asks for pip=99.9" in warning
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Spec(conda=("python=2.5",)),
+        Spec(conda=("python", "python >=99 *_cpython")),
+        Spec(conda=("python[version='<3',build=x]",)),
+    ],
+)
+def test_versions_of_python_hold_wherever_they_are_asked_for(resolve, base, spec):
+    with pytest.raises(ResolveError, match="python"):
+        resolve(spec, base=base)
+
+
+def test_a_pip_that_fits_is_no_warning(resolve, base):
+    events: list[Event] = []
+    pip = resolve(Spec(conda=("pip",)), base=base)["pip"]
+    for asked in ("pip", f"pip={pip}", f"pip =={pip}", "pip>=9,<999", f"pip {pip.partition('.')[0]}.*"):
+        resolve(Spec(conda=(asked,)), base=base, reporter=events.append)
+    assert not [event for event in events if event.kind == "warning"]
 
 
 def test_conda_packages_without_a_channel_are_an_error_that_lists_them(resolve, base):
