@@ -67,7 +67,7 @@ def wrong_conda_files(prefix: Path) -> list[Wrong]:
 
 def wrong_pip_files(prefix: Path, names: Container[str] | None = None) -> list[Wrong]:
     """Return the files that are not what the RECORDs of the distributions ``names`` (canonical; None: of all) say."""
-    listed = [one for one in recorded_distributions(prefix) if names is None or one.name in names]
+    listed = recorded_distributions(prefix, only=names)
     cut = [wrong for one in listed if (wrong := _cut_off(one)) is not None]
     return cut + _wrong(prefix, [file for one in listed for file in _of_pip(prefix, one)])
 

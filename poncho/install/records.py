@@ -31,8 +31,13 @@ class Recorded:
     files: tuple[str, ...]
 
 
-def recorded_distributions(prefix: Path, *, but: Container[str] = ()) -> list[Recorded]:
-    """Return the distributions of ``prefix``, sorted by name, without those whose directory is in ``but``."""
+def recorded_distributions(
+    prefix: Path, *, but: Container[str] = (), only: Container[str] | None = None
+) -> list[Recorded]:
+    """Return the distributions of ``prefix``, sorted by name, without those whose directory is in ``but``.
+
+    ``only``: those with these canonical names.
+    """
     root = os.path.realpath(prefix)
     found = []
     for site in site_packages(prefix):
@@ -40,9 +45,10 @@ def recorded_distributions(prefix: Path, *, but: Container[str] = ()) -> list[Re
         for entry in sorted(os.listdir(site)):
             if entry.endswith(".dist-info") and f"{relative}/{entry}" not in but:
                 name, _, version = entry.removesuffix(".dist-info").partition("-")
-                directory = f"{relative}/{entry}"
-                files = tuple(_record(f"{root}/{directory}/RECORD", relative))
-                found.append(Recorded(canonicalize_name(name), version, directory, files))
+                if only is None or canonicalize_name(name) in only:
+                    directory = f"{relative}/{entry}"
+                    files = tuple(_record(f"{root}/{directory}/RECORD", relative))
+                    found.append(Recorded(canonicalize_name(name), version, directory, files))
     return sorted(found, key=lambda one: (one.name, one.directory))
 
 
