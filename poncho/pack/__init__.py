@@ -10,6 +10,7 @@ import zlib
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -29,6 +30,7 @@ from poncho.pack.ownership import OWNERS, ownership
 from poncho.pack.plan import Plan, added_members, check_variables, made_entry, make_plan, spellings
 from poncho.pack.reading import read_whole
 from poncho.pack.sink import Press, Sink
+from poncho.pack.standing import check_standing
 from poncho.pack.transform import Transformer, without_credentials
 from poncho.pack.tree import Tree, new_directory, settle
 from poncho.pack.writer import Writer
@@ -116,6 +118,7 @@ def _pack(
     conda, warnings = activation.conda_variables(prefix)
     env = activation.env_sh(conda, variables, _activation_scripts(plan), plan.prefixes)
     added = added_members(without_credentials(spec_text), without_credentials(lock_text), env)
+    check_standing(chain(plan.entries, plan.records), added)
     fresh = [*(() if origin == "lasting" else spellings(prefix, ())), *(spellings(overlay.root, ()) if overlay else ())]
     buffers = Buffers()
     caches = open_caches(cache, plan, options, buffers, epoch=epoch, fresh=fresh, origin=origin)

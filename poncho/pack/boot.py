@@ -10,10 +10,15 @@ import os
 import posixpath
 import re
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from poncho._cleanup import deferred, register
+from poncho.engine.process import kill_group
 
 _PROBE = """
 import sys
@@ -66,16 +71,38 @@ def ask(prefix: Path, python: str, script: bytes) -> bytes | None:
     beside = os.fspath(deflate.with_name("unpack.py") if deflate else "unpack.py")
     command = [os.fspath(prefix / python), "-I", "-S", "-B", "-c", _PROBE, beside]
     try:
-        return subprocess.run(
-            command,
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
-            input=script,
-            capture_output=True,
-            timeout=_SECONDS,
-            check=True,
-        ).stdout
+        # Files, not pipes: a child that it leaves behind would hold those open.
+        with TemporaryFile() as asked, TemporaryFile() as answer:
+            asked.write(script)
+            asked.seek(0)
+            if _run(command, asked, answer) != 0:
+                return None
+            answer.seek(0)
+            return answer.read()
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _run(command: Sequence[str], stdin: IO[bytes], stdout: IO[bytes]) -> int:
+    """Run a command in a session of its own, of which nothing is left afterwards; return its exit status.
+
+    Raises subprocess.TimeoutExpired.
+    """
+    with deferred():
+        process = subprocess.Popen(
+            command,
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        forget = register(lambda: kill_group(process))
+    try:
+        return process.wait(_SECONDS)
+    finally:
+        kill_group(process)
+        forget()
 
 
 def understand(

@@ -27,6 +27,8 @@ _LATE = ("record", "conda-meta")
 _DATA_DIRECTORY = "poncho/data/"
 _UNPACKER = re.compile(r"poncho/(?:unpack\.py|_deflate\.[^/]+)\Z")
 _DEFLATE_LICENSE = "poncho/LICENSE.deflate"
+# Work in progress of the runner, and other environments, in a directory that --unpack-to made (docs/store.md).
+_NODES_OWN = ".poncho"
 _PYTHON = re.compile(r"bin/python(?:\d(?:\.\d+)?)?t?\Z")
 # What makes a directory conda's own installation: its caches and other environments are no part of it.
 _ROOT_ONLY = frozenset({"pkgs", "envs", "conda-bld", "locks"})
@@ -143,7 +145,7 @@ def _leave_out(prefix: Path, output: Path, has_data: bool, private: list[str], n
         if name in scrub.INSTALLER_NOTES:
             notes.append(path)
             return True
-        if path in own or (is_root and path in _ROOT_ONLY):
+        if path in own or path == _NODES_OWN or (is_root and path in _ROOT_ONLY):
             return True
         # A package that was unpacked brings these itself, new; only its data stay, unless there are others.
         return path.startswith("poncho/") and (has_data or not (path + "/").startswith(_DATA_DIRECTORY))
@@ -207,11 +209,16 @@ def _put_over(by_path: dict[str, Entry], root: Path, prefix: Path, owners: Owner
     notes: list[str] = []
     tree = walk(root, spellings(root, ()), _leave_out(root, root, True, notes, notes))
     for entry in tree.entries:
-        by_path[entry.path] = entry
+        if entry.directory and entry.path in by_path:
+            continue
         source = source_of(entry.path)
         if source is not None:
+            kept = by_path.get(posixpath.dirname(entry.path))
+            if kept is not None and not kept.directory:
+                continue  # a file or link __pycache__, as some make to have no bytecode there
             beside = root / source if (root / source).is_file() else prefix / source
             entry.compiled_from = os.fspath(beside)
+        by_path[entry.path] = entry
     owners.add(find_owners(root, {entry.path: None for entry in tree.entries if entry.source is not None}))
     return set(notes)
 
