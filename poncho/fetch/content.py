@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from contextlib import AbstractContextManager
+import stat
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from poncho import _json
 from poncho._redact import redact
 from poncho.store import BuilderCache, atomic_file, exclusive
+from poncho.store.atomic import take_away
 
 _CHUNK = 1 << 20
 
@@ -35,19 +37,22 @@ class ContentStore:
         self._root = cache.directory("http")
         for kind in ("sha256", "index", "partial", "locks"):
             cache.directory(f"http/{kind}")
+        self.damaged: set[str] = set()
 
     def content(self, sha256: str) -> Path:
         """Return where the bytes with this digest are, or would be."""
         return self._root / "sha256" / sha256[:2] / sha256
 
     def valid(self, sha256: str) -> bool:
-        """Tell whether the bytes with this digest are here; a file that was damaged since is deleted."""
+        """Tell whether the bytes with this digest are here; what is damaged is deleted, and then in ``damaged``."""
         path = self.content(sha256)
-        if not path.is_file():
+        if not os.path.lexists(path):
             return False
-        if digest_of(path) == sha256:
-            return True
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # what cannot be read is of no use either
+            if path.is_file() and digest_of(path) == sha256:
+                return True
+        self.damaged.add(sha256)
+        take_away(path)
         return False
 
     def entry(self, url: str) -> Entry | None:
@@ -57,18 +62,22 @@ class ContentStore:
             entry = Entry(**text["entry"])
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        return entry if _well_formed(entry) and self.content(entry.sha256).is_file() else None
+        return entry if _well_formed(entry) and os.path.lexists(self.content(entry.sha256)) else None
 
     def publish(self, url: str, entry: Entry, file: Path) -> None:
         """Take ``file`` (complete, in this store's ``partial``) in as the content of ``url``."""
         target = self.content(entry.sha256)
+        if not target.parent.is_dir():
+            take_away(target.parent)
         target.parent.mkdir(exist_ok=True)
+        _clear(target)
         file.chmod(0o444)
         os.replace(file, target)
         self.remember(url, entry)
 
     def remember(self, url: str, entry: Entry) -> None:
         """Note what ``url`` holds now."""
+        _clear(self._index(url))
         with atomic_file(self._index(url)) as path:
             path.write_text(json.dumps({"url": redact(url), "entry": asdict(entry)}, sort_keys=True), encoding="utf-8")
 
@@ -95,9 +104,10 @@ class Partial:
     def size(self) -> int:
         """Return how many bytes are there."""
         try:
-            return self.path.stat().st_size
+            found = self.path.lstat()
         except OSError:
             return 0
+        return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
     def validators(self) -> dict[str, Any]:
         """Return the validators of the response that the bytes are from."""
@@ -109,17 +119,19 @@ class Partial:
 
     def begin(self, etag: str | None, last_modified: str | None) -> None:
         """Start anew: no bytes, and the validators of what comes."""
+        _clear(self.path)
+        _clear(self._notes)
         self.path.write_bytes(b"")
         self._notes.write_text(json.dumps({"etag": etag, "last_modified": last_modified}), encoding="utf-8")
 
     def delete(self) -> None:
         """Forget all of it."""
-        self.path.unlink(missing_ok=True)
-        self._notes.unlink(missing_ok=True)
+        take_away(self.path)
+        take_away(self._notes)
 
     def forget_notes(self) -> None:
         """Drop what is no longer needed once the bytes were published."""
-        self._notes.unlink(missing_ok=True)
+        take_away(self._notes)
 
 
 def digest_of(path: Path) -> str:
@@ -129,6 +141,12 @@ def digest_of(path: Path) -> str:
         while chunk := stream.read(_CHUNK):
             state.update(chunk)
     return state.hexdigest()
+
+
+def _clear(path: Path) -> None:
+    """Take away what is no file where one is to be written."""
+    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+        take_away(path)
 
 
 def _key(url: str) -> str:

@@ -71,6 +71,9 @@ def download(request: Request, store: ContentStore, policy: HttpPolicy, reporter
     known = store.entry(request.url)
     if known and (request.sha256 not in (None, known.sha256) or not store.valid(known.sha256)):
         known = None
+    if store.damaged:
+        message = f"{request.url}: its copy in the cache is damaged; it is fetched anew"
+        reporter(Event("warning", "data", message, item=request.url))
     partial = store.partial(request.url)
     session = Session(policy, request.headers or {}, allow_downgrade=request.sha256 is not None)
     try:

@@ -52,6 +52,7 @@ _HARDENED = (
     "advice.detachedHead=false",
     *(f"fetch.fsck.{name}=ignore" for name in _OLD_HABITS.split()),
 )
+_TOLERANT = tuple(f"fsck.{name}=ignore" for name in _OLD_HABITS.split())
 # Reads the two variables below, which only this process and its children see; argv would show to everybody.
 _HELPER = (
     '!f() { test "$1" = get || exit 0; printf "username=%s\\n" "$PONCHO_GIT_USER"; '
@@ -100,6 +101,14 @@ class GitCommand:
             **(environment or {}),
         }
         return self._run(arguments, config, variables)
+
+    def damage(self) -> GitFailedError | None:
+        """Return what is wrong with the repository after a look at every object; None when it is sound."""
+        try:
+            self.local("fsck", "--full", "--no-dangling", "--no-progress", config=_TOLERANT)
+        except GitFailedError as error:
+            return error
+        return None
 
     def remote(
         self, remote: Remote, *arguments: str, config: Sequence[str] = (), wait: Callable[[float], None] = time.sleep

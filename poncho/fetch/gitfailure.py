@@ -85,6 +85,10 @@ class GitFailedError(Exception):
         )
 
 
+class DamagedMirrorError(Exception):
+    """What the cache holds of a repository is not sound; the text says what is wrong with it."""
+
+
 def says_disk_full(tail: str, place: Path | None) -> bool:
     """Tell whether what git said in the repository ``place`` means that a disk or a quota is used up."""
     low = tail.lower()

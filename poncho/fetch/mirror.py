@@ -11,17 +11,19 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from poncho import _json
 from poncho._types import Event, Reporter
 from poncho.errors import FetchError
 from poncho.fetch.gitcommand import GitCommand
-from poncho.fetch.gitfailure import GitFailedError
+from poncho.fetch.gitfailure import DamagedMirrorError, GitFailedError
 from poncho.fetch.remote import Remote, check_ref
 from poncho.store import BuilderCache, atomic_directory, atomic_file, exclusive
+from poncho.store.atomic import take_away
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")
@@ -31,9 +33,11 @@ _NOTES = "poncho.json"
 # No name of a ref: they never begin with a dot.
 _FULL = ".full"
 
+_T = TypeVar("_T")
+
 
 class Mirror:
-    """The cached copy of one remote. Its methods are called by one process at a time (``open_mirror`` sees to it)."""
+    """The cached copy of one remote. Its methods are called by one process at a time (``with_mirror`` sees to it)."""
 
     def __init__(self, remote: Remote, path: Path, *, offline: bool, reporter: Reporter) -> None:
         self.remote = remote
@@ -80,6 +84,7 @@ class Mirror:
         if here:
             return here
         if self._offline:
+            self.check()
             raise FetchError(
                 f"{self.remote.url}: commit {commit} is not in the cache, and this build is offline",
                 hint="run once without --offline, with the same PONCHO_CACHE_DIR",
@@ -90,17 +95,33 @@ class Mirror:
             self._fetch(*shallow, refspecs=(f"+{commit}:{_COMMITS}/{commit}",))
         except GitFailedError as error:
             if error.passing or error.denied:
-                raise error.explain(self.remote) from error
+                raise self._explained(error) from error
             refused = error
             self._fetch_all()
         here = self._complete(commit)
         if here is None:
+            self.check()
             raise FetchError(
                 f"{self.remote.url}: has no commit {commit}",
                 hint="it was never pushed there, or was removed by a forced push",
                 context={"tail": refused.tail if refused else ""},
             ) from refused
         return here
+
+    def check(self) -> None:
+        """Raise DamagedMirrorError unless all that is here is sound. It reads all of it: for when something has failed."""
+        found = self.git.damage()
+        if found is not None:
+            raise DamagedMirrorError(found.cause) from found
+
+    def _explained(self, error: GitFailedError, *, suspect: bool = False) -> FetchError:
+        """Return what is said of a failure at the remote. Raises DamagedMirrorError when it was what is here.
+
+        That is looked at when git names it, or with ``suspect``.
+        """
+        if suspect or str(self.path) in error.tail:
+            self.check()
+        return error.explain(self.remote)
 
     def _resolve_unlisted(self, ref: str) -> str:
         if _ABBREVIATED.fullmatch(ref):
@@ -109,6 +130,7 @@ class Mirror:
             commit = self._expand(ref)
             if commit:
                 return commit
+            self.check()
             raise FetchError(
                 f"{self.remote.url}: {ref} is no branch or tag, and no or more than one commit begins so",
                 hint="give more digits of the commit",
@@ -129,6 +151,7 @@ class Mirror:
     def _resolve_offline(self, ref: str) -> str:
         commit = self._notes().get(ref) or (self._expand(ref) if _ABBREVIATED.fullmatch(ref) else None)
         if commit is None:
+            self.check()
             raise FetchError(
                 f"{self.remote.url}: what {ref} means is not in the cache, and this build is offline",
                 hint="run once without --offline, with the same PONCHO_CACHE_DIR, or give the full commit",
@@ -139,7 +162,7 @@ class Mirror:
         try:
             text = self.git.remote(self.remote, "ls-remote", "--quiet", "--", self.remote.url, *patterns)
         except GitFailedError as error:
-            raise error.explain(self.remote) from error
+            raise self._explained(error) from error
         pairs = (line.split("\t", 1) for line in text.splitlines() if "\t" in line)
         return {name: commit for commit, name in pairs}
 
@@ -163,7 +186,7 @@ class Mirror:
         try:
             self._fetch("--prune", *unshallow, refspecs=_EVERYTHING)
         except GitFailedError as error:
-            raise error.explain(self.remote) from error
+            raise self._explained(error, suspect=not error.passing and not error.denied) from error
         self._remember(_FULL, "")
 
     def _is_full(self) -> bool:
@@ -202,24 +225,69 @@ class Mirror:
         return notes if isinstance(notes, dict) else {}
 
     def _remember(self, name: str, commit: str) -> None:
-        with atomic_file(self.path / _NOTES) as path:
-            path.write_text(json.dumps({**self._notes(), name: commit}, sort_keys=True), encoding="utf-8")
+        try:
+            with atomic_file(self.path / _NOTES) as path:
+                text = json.dumps({**self._notes(), name: commit}, sort_keys=True)
+                path.write_text(text, encoding="utf-8")
+        except IsADirectoryError as error:
+            raise DamagedMirrorError(f"{_NOTES} is a directory") from error
 
 
-@contextmanager
-def open_mirror(remote: Remote, cache: BuilderCache, *, offline: bool, reporter: Reporter) -> Iterator[Mirror]:
-    """Yield the mirror of ``remote``, made when missing, to this process alone. Raises FetchError, StoreError."""
+def with_mirror(
+    remote: Remote, cache: BuilderCache, work: Callable[[Mirror], _T], *, offline: bool, reporter: Reporter
+) -> _T:
+    """Do ``work`` with the mirror of ``remote``, made when missing, which no other process uses meanwhile.
+
+    A mirror that turns out to be damaged is thrown away, and ``work`` done once more with a new one. Raises FetchError,
+    StoreError.
+    """
     directory = cache.directory("git")
     path = directory / f"{remote.key}.git"
     with exclusive(directory / f"{remote.key}.lock"):
-        with atomic_directory(path) as private:
-            if private is not None:
-                try:
-                    GitCommand().local("init", "--quiet", "--bare", "--template=", "--", str(private))
-                except GitFailedError as error:
-                    raise FetchError(
-                        f"{path}: git cannot make a repository there", context={"tail": error.tail}
-                    ) from error
-        with suppress(OSError):
-            os.utime(path)  # a prune goes by when it was last of use
-        yield Mirror(remote, path, offline=offline, reporter=reporter)
+        try:
+            return work(_opened(remote, path, offline=offline, reporter=reporter))
+        except (GitFailedError, DamagedMirrorError) as error:
+            why = _why(error)
+            if offline:
+                raise FetchError(
+                    f"{remote.url}: its copy in the cache is damaged ({why}), and this build is offline",
+                    hint="run once without --offline, with the same PONCHO_CACHE_DIR: then it is fetched anew",
+                    context={"url": remote.url, "path": str(path), "tail": getattr(error, "tail", why)},
+                ) from error
+            if isinstance(error, GitFailedError) and error.status < 0:
+                raise _failed(remote, error) from error  # it was killed, which says nothing of the mirror
+            message = f"{remote.url}: its copy in the cache is damaged ({why}); it is fetched anew"
+            reporter(Event("warning", "data", message, item=remote.url))
+        # Who works with it all the same, where the file system has no locks, finds it gone, and fetches it anew.
+        take_away(path)
+        try:
+            return work(_opened(remote, path, offline=offline, reporter=reporter))
+        except (GitFailedError, DamagedMirrorError) as error:
+            raise _failed(remote, error) from error
+
+
+def _opened(remote: Remote, path: Path, *, offline: bool, reporter: Reporter) -> Mirror:
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise DamagedMirrorError("it is no directory")
+    with atomic_directory(path) as private:
+        if private is not None:
+            try:
+                GitCommand().local("init", "--quiet", "--bare", "--template=", "--", str(private))
+            except GitFailedError as error:
+                raise FetchError(f"{path}: git cannot make a repository there", context={"tail": error.tail}) from error
+    with suppress(OSError):
+        os.utime(path)  # a prune goes by when it was last of use
+    return Mirror(remote, path, offline=offline, reporter=reporter)
+
+
+def _why(error: GitFailedError | DamagedMirrorError) -> str:
+    said = error.cause if isinstance(error, GitFailedError) else str(error)
+    return said.removeprefix("error: ")
+
+
+def _failed(remote: Remote, error: GitFailedError | DamagedMirrorError) -> FetchError:
+    return FetchError(
+        f"{remote.url}: git cannot work with what was fetched: {_why(error)}",
+        hint="check the memory of this machine and the disk that PONCHO_CACHE_DIR is on, or use another directory",
+        context={"url": remote.url, "tail": getattr(error, "tail", str(error))},
+    )

@@ -16,13 +16,14 @@ from poncho._types import Event, Reporter, silent
 from poncho.errors import FetchError
 from poncho.fetch.gitcommand import GitCommand, require_lfs
 from poncho.fetch.gitfailure import GitFailedError
-from poncho.fetch.mirror import open_mirror
+from poncho.fetch.mirror import Mirror, with_mirror
 from poncho.fetch.names import UnsafeNameError, member_parts
 from poncho.fetch.remote import Remote
-from poncho.fetch.worktree import check_out, commit_time, finish, submodules
+from poncho.fetch.worktree import Submodule, check_out, commit_time, finish, submodules
 from poncho.lock.model import LockedGit
 from poncho.spec.model import GitSource
 from poncho.store import BuilderCache, atomic_directory
+from poncho.store.atomic import take_away
 
 _DEEPEST = 16
 
@@ -38,8 +39,8 @@ def resolve_git(
     if isinstance(source, LockedGit):
         return source
     remote = Remote.parse(source.remote)
-    with open_mirror(remote, cache, offline=offline, reporter=reporter) as mirror:
-        commit = mirror.resolve(source.ref)
+    ref = source.ref
+    commit = with_mirror(remote, cache, lambda mirror: mirror.resolve(ref), offline=offline, reporter=reporter)
     if remote.local and source.ref is None and _has_changes(remote.path):
         message = (
             f"{remote.url}: has changes that are not committed; the package gets commit {commit[:12]} without them"
@@ -96,17 +97,21 @@ class _Builder:
         if level > _DEEPEST:
             raise FetchError(f"{remote.url}: submodules are nested more than {_DEEPEST} deep")
         source = self._source
-        with (
-            self._cache.scratch("git") as scratch,
-            open_mirror(remote, self._cache, offline=self._offline, reporter=self._reporter) as mirror,
-        ):
+
+        def work(mirror: Mirror) -> tuple[str, int, tuple[Submodule, ...]]:
+            _empty(destination)  # of what a damaged mirror gave
             found = mirror.fetch(commit or mirror.resolve(source.ref), source.depth)
             check_out(mirror, found, destination, lfs=source.lfs, scratch=scratch, reporter=self._reporter)
             seconds = commit_time(mirror, found)
-            parts = submodules(mirror, found) if source.submodules else ()
-            if not source.submodules and (destination / ".gitmodules").is_file():
-                message = f"{remote.url}: has submodules; their directories stay empty without `submodules`"
-                self._reporter(Event("warning", "data", message))
+            return found, seconds, submodules(mirror, found) if source.submodules else ()
+
+        with self._cache.scratch("git") as scratch:
+            found, seconds, parts = with_mirror(
+                remote, self._cache, work, offline=self._offline, reporter=self._reporter
+            )
+        if not source.submodules and (destination / ".gitmodules").is_file():
+            message = f"{remote.url}: has submodules; their directories stay empty without `submodules`"
+            self._reporter(Event("warning", "data", message))
         # The lock of this mirror is free again: a submodule may come from the same remote.
         for part in parts:
             place = destination / part.path
@@ -114,6 +119,11 @@ class _Builder:
                 raise FetchError(f"{remote.url}: the submodule {part.path} has no directory of its own")
             self.place(remote.submodule(part.url), part.commit, place, level=level + 1)
         return found, seconds
+
+
+def _empty(directory: Path) -> None:
+    for path in directory.iterdir():
+        take_away(path)
 
 
 def _has_changes(tree: Path) -> bool:

@@ -137,6 +137,11 @@ def _cached(url: str, sha256: str | None, store: ContentStore, offline: bool) ->
         return None
     if sha256 is None and known and store.valid(known.sha256):
         return known
+    if store.damaged:
+        raise FetchError(
+            f"{url}: its copy in the cache is damaged, and this build is offline",
+            hint="run once without --offline, with the same PONCHO_CACHE_DIR: then it is fetched anew",
+        )
     raise FetchError(
         f"{url}: is not in the cache, and this build is offline",
         hint="run once without --offline, with the same PONCHO_CACHE_DIR",

@@ -57,6 +57,7 @@ def check_out(mirror: Mirror, commit: str, destination: Path, *, lfs: bool, scra
             environment=environment,
         )
     except GitFailedError as error:
+        mirror.check()
         raise FetchError(
             f"{mirror.remote.url}: commit {commit[:12]} cannot be checked out: {error.last_line}",
             context={"tail": error.tail},
@@ -81,6 +82,7 @@ def submodules(mirror: Mirror, commit: str) -> tuple[Submodule, ...]:
             "config", "--blob", f"{commit}:.gitmodules", "--null", "--get-regexp", r"^submodule\..*\.(path|url)$"
         )
     except GitFailedError:
+        mirror.check()
         text = ""
     facts: dict[str, dict[str, str]] = {}
     for line in text.split("\0"):

@@ -143,6 +143,14 @@ def discard(path: Path) -> None:
     remove_tree(path)
 
 
+def take_away(path: Path) -> None:
+    """Delete whatever is at ``path``; what does not exist is no error."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        discard(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def disk_full(target: Path, error: OSError, *, needed: int | None = None) -> DiskFullError:
     """Return the error that names what could not be written and where space is missing.
 

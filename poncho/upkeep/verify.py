@@ -18,7 +18,6 @@ from poncho import _json
 from poncho._types import Event, Reporter, silent
 from poncho.errors import PonchoError
 from poncho.fetch.gitcommand import GitCommand
-from poncho.fetch.gitfailure import GitFailedError
 from poncho.fetch.kept import is_untouched as is_data_untouched
 from poncho.install.bytecode_cache import is_sound
 from poncho.install.intact import new_ones, wrong_conda_files, wrong_pip_files
@@ -157,12 +156,10 @@ def _data(item: Item) -> str | None:
 
 def _mirror(item: Item) -> str | None:
     try:
-        GitCommand(item.paths[0]).local("fsck", "--full", "--no-dangling", "--no-progress")
-    except GitFailedError as error:
-        return error.last_line or "git fsck finds damage"
+        found = GitCommand(item.paths[0]).damage()
     except PonchoError:
         return ""  # no git on this machine
-    return None
+    return None if found is None else found.last_line
 
 
 def _base(item: Item) -> str | None:
