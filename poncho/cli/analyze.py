@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from poncho._words import counted
 from poncho.cli.guard import Parser, add_common, run
+from poncho.cli.said import say
 from poncho.errors import UsageError
 
 if TYPE_CHECKING:
@@ -143,21 +144,20 @@ def command(arguments: Namespace) -> int:
     analysis = _analysis(arguments, sources, stdin, strict=True)
     if not arguments.quiet:
         for problem in analysis.problems:
-            print(f"{prog}: warning: {problem}", file=sys.stderr)
+            say(f"{prog}: warning: {problem}")
         if analysis.local_modules and not analysis.shipped:
             names = ", ".join(_short(path) for path in analysis.local_modules[:_SHOWN])
             more = len(analysis.local_modules) - _SHOWN
-            print(
+            say(
                 f"{prog}: note: the program's own files are not in the spec and have to travel with it "
-                f"(--ship-local packs them): {names}" + (f" and {more} more" if more > 0 else ""),
-                file=sys.stderr,
+                f"(--ship-local packs them): {names}" + (f" and {more} more" if more > 0 else "")
             )
         if arguments.prefix is None and _is_our_own(analysis):
-            print(
+            say(
                 f"{prog}: note: no environment is active: versions are those of the one that PONCHO runs in "
-                f"({analysis.environment})\nhint: activate the program's own, or name it: --prefix DIR",
-                file=sys.stderr,
+                f"({analysis.environment})"
             )
+            say("hint: activate the program's own, or name it: --prefix DIR")
         if analysis.projects:
             from poncho.cli.shown import say_differences
 
@@ -179,11 +179,11 @@ def _verified(prog: str, arguments: Namespace, sources: list[str], stdin: str | 
 
     code, note = source_of(sources, stdin, arguments.function or ())
     if note and not arguments.quiet:
-        print(f"{prog}: note: {note}", file=sys.stderr)
+        say(f"{prog}: note: {note}")
     check = verify_imports(arguments.verify, analysis, code=code, names=arguments.function or ())
     for line in report(check, arguments.verify, analysis):
         if not arguments.quiet or not check.right:
-            print(f"{prog}: {line}", file=sys.stderr)
+            say(f"{prog}: {line}")
     return 0 if check.right else 1
 
 
@@ -259,7 +259,7 @@ def _table(prog: str, analysis: Analysis) -> None:
     included = sum(finding.included for finding in analysis.findings)
     packages = counted(included, "package")
     followed = counted(len(analysis.local_modules), "local file")
-    print(f"{prog}: {packages} in the spec, {followed} followed", file=sys.stderr)
+    say(f"{prog}: {packages} in the spec, {followed} followed")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from poncho.cli.guard import Parser, add_common
 from poncho.cli.progress import reporter_for
+from poncho.cli.said import say, tell
 from poncho.cli.units import age, human, size
 from poncho.errors import UsageError
 
@@ -106,14 +106,14 @@ def _list(arguments: Namespace, cache: BuilderCache) -> int:
     if arguments.names:
         for items in found.values():
             for item in items:
-                print(f"{human(item.size):>10}  {_time(item.used)}  {item.bucket}  {item.name}")
+                tell(f"{human(item.size):>10}  {_time(item.used)}  {item.bucket}  {item.name}")
         return 0
-    print(f"{'bucket':<12}  {'size':>10}  {'items':>6}  {'used':<24}  what")
+    tell(f"{'bucket':<12}  {'size':>10}  {'items':>6}  {'used':<24}  what")
     for row, items in zip(rows, found.values(), strict=True):
         used = _days(items[0].used, items[-1].used) if items else ""
-        print(f"{row['bucket']:<12}  {human(int(str(row['bytes']))):>10}  {row['items']:>6}  {used:<24}  {row['what']}")
+        tell(f"{row['bucket']:<12}  {human(int(str(row['bytes']))):>10}  {row['items']:>6}  {used:<24}  {row['what']}")
     total = sum(item.size for items in found.values() for item in items)
-    print(f"{'all':<12}  {human(total):>10}  in {cache.root}")
+    tell(f"{'all':<12}  {human(total):>10}  in {cache.root}")
     return 0
 
 
@@ -145,19 +145,19 @@ def _prune(arguments: Namespace, cache: BuilderCache) -> int:
     said = "would be deleted" if arguments.dry_run else "deleted"
     for bucket in dict.fromkeys(item.bucket for item in done.deleted):
         items = [item for item in done.deleted if item.bucket == bucket]
-        print(f"{bucket:<12}  {human(sum(item.size for item in items)):>10}  {len(items):>6}  {said}")
+        tell(f"{bucket:<12}  {human(sum(item.size for item in items)):>10}  {len(items):>6}  {said}")
     for bucket in dict.fromkeys(item.bucket for item in done.in_use):
         items = [item for item in done.in_use if item.bucket == bucket]
         size_kept = human(sum(item.size for item in items))
-        print(f"{bucket:<12}  {size_kept:>10}  {len(items):>6}  kept: builds are running")
+        tell(f"{bucket:<12}  {size_kept:>10}  {len(items):>6}  kept: builds are running")
     if done.left_behind:
-        print(f"left by killed builds: {done.left_behind}, deleted")
-    print(f"{human(done.freed)} {said}")
+        tell(f"left by killed builds: {done.left_behind}, deleted")
+    tell(f"{human(done.freed)} {said}")
     if arguments.older_than is None and arguments.max_size is None and not arguments.all:
         hint = (
             "without a limit only what killed builds left goes; limits are --older-than 30d, --max-size 20G and --all"
         )
-        print(f"hint: {hint}", file=sys.stderr)
+        say(f"hint: {hint}")
     return 0
 
 
@@ -177,11 +177,11 @@ def _verify(arguments: Namespace, cache: BuilderCache) -> int:
         unknown = done.unverifiable[bucket]
         wrong = sum(1 for one in done.damaged if one.item.bucket == bucket)
         extra = f", {unknown} with nothing to check by" if unknown else ""
-        print(f"{bucket:<12}  {count:>6} right, {wrong} damaged{extra}")
+        tell(f"{bucket:<12}  {count:>6} right, {wrong} damaged{extra}")
     for one in done.damaged:
-        print(f"    {one.item.bucket}/{one.item.name}: {one.what}{', deleted' if one.deleted else ', still there'}")
+        tell(f"    {one.item.bucket}/{one.item.name}: {one.what}{', deleted' if one.deleted else ', still there'}")
     for bucket in done.skipped:
-        print(f"{bucket:<12}  not looked at: builds are running")
+        tell(f"{bucket:<12}  not looked at: builds are running")
     return 1 if done.damaged else 0
 
 

@@ -14,6 +14,7 @@ from poncho._words import counted, human_bytes
 from poncho.cli.events import write_line
 from poncho.cli.guard import Parser, add_common, run
 from poncho.cli.progress import add_progress, reporter_for, shown_as
+from poncho.cli.said import say
 from poncho.errors import UsageError
 
 if TYPE_CHECKING:
@@ -187,25 +188,27 @@ def command(arguments: Namespace) -> int:
     elif not arguments.quiet and not arguments.json:
         size, unpacked = human_bytes(created.packed_bytes), human_bytes(created.unpacked_bytes)
         files = counted(created.files, "file")
-        print(f"{prog}: {arguments.output}: {size}, {unpacked} unpacked, {files}", file=sys.stderr)
+        say(f"{prog}: {arguments.output}: {size}, {unpacked} unpacked, {files}")
         if created.trimmed is not None:
             _show_trimmed(prog, created.trimmed)
         if sys.stderr.isatty():
             itself = created.path.suffix == ".sh" and os.access(created.path, os.X_OK)
             command = str(created.path) if itself else f"poncho_package_run -e {arguments.output}"
-            print(f"run it: {command} python app.py", file=sys.stderr)
+            say(f"run it: {command} python app.py")
     return 0
 
 
 def _show_trimmed(prog: str, trimmed: Trimmed) -> None:
-    print(f"{prog}: trimmed {human_bytes(trimmed.bytes)} before compression", file=sys.stderr)
+    say(f"{prog}: trimmed {human_bytes(trimmed.bytes)} before compression")
     for kind, (files, size) in trimmed.saved.items():
-        print(f"  {kind:<8} {human_bytes(size):>9}  {counted(files, 'file')}", file=sys.stderr)
+        say(f"  {kind:<8} {human_bytes(size):>9}  {counted(files, 'file')}")
     for line in trimmed.kept:
-        print(f"  kept     {line}", file=sys.stderr)
+        say(f"  kept     {line}")
 
 
-def _approximate(source: Spec | Lock | Path | str, arguments: Namespace, options: CreateOptions, say: Reporter) -> int:
+def _approximate(
+    source: Spec | Lock | Path | str, arguments: Namespace, options: CreateOptions, reporter: Reporter
+) -> int:
     """Take a package out of the cache that satisfies the spec, or build it into the cache; say what was done."""
     from poncho.builder import read
     from poncho.compat.cache import place_package
@@ -225,10 +228,10 @@ def _approximate(source: Spec | Lock | Path | str, arguments: Namespace, options
             raise UsageError(f"{option}: --approx takes a package as it was built before", hint=hint)
     if options.pack.for_output(arguments.output).format != "tar.gz":
         raise UsageError("--approx serves .tar.gz packages", hint="name the output so, or leave --approx out")
-    spec = read(source, options=options, reporter=say)
+    spec = read(source, options=options, reporter=reporter)
     if not isinstance(spec, Spec):
         raise UsageError(f"{arguments.spec}: --approx needs a spec", hint="a lock or environment is packed as it is")
-    done = place_package(spec, Path(arguments.output), options=options, approx=True, reporter=say)
+    done = place_package(spec, Path(arguments.output), options=options, approx=True, reporter=reporter)
     how = "built" if done.built else "the same spec, built before"
     if done.approximation is not None:
         how = done.approximation.words()
@@ -238,7 +241,7 @@ def _approximate(source: Spec | Lock | Path | str, arguments: Namespace, options
         answer = {"path": str(done.path), "digest": digest, "built": done.built, "approximation": near}
         print(json.dumps(answer, indent=4, sort_keys=True))
     elif not arguments.quiet:
-        print(f"{arguments.prog}: {arguments.output}: {how}", file=sys.stderr)
+        say(f"{arguments.prog}: {arguments.output}: {how}")
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from poncho._words import counted, human_bytes
 from poncho.cli.events import write_line
 from poncho.cli.progress import reporter_for, shown_as
+from poncho.cli.said import say, tell
 
 if TYPE_CHECKING:
     from poncho.builder import CreateOptions
@@ -38,11 +39,11 @@ def show(arguments: Namespace, options: CreateOptions, prog: str) -> int:
         print(json.dumps(seen.to_json(), indent=4, sort_keys=True))
     else:
         for line in table(seen, verbose=arguments.verbose):
-            print(line)
+            tell(line)
     if shown_as(arguments) == "json":
         write_line("result", {"result": seen.to_json()})
     elif not arguments.quiet and not arguments.json:
-        print(f"{prog}: nothing was built (--dry-run)", file=sys.stderr)
+        say(f"{prog}: nothing was built (--dry-run)")
     return 0
 
 

@@ -18,8 +18,8 @@ from typing import NoReturn
 from poncho import _cleanup
 from poncho._redact import redact
 from poncho._version import __version__
-from poncho._words import shown
 from poncho.cli.events import write_line
+from poncho.cli.said import say, say_lines, shown_lines
 from poncho.errors import PonchoError
 
 Command = Callable[[Namespace], int]
@@ -37,9 +37,9 @@ class Parser(ArgumentParser):
     """An argument parser whose errors look like all others: one line, one hint, exit status 2."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: error: {message}", file=sys.stderr)
+        say(f"{self.prog}: error: {message}")
         words = message.removeprefix(_UNKNOWN).split() if message.startswith(_UNKNOWN) else []
-        print(f"hint: {self.near(words) or f'{self.prog} --help shows how it is called'}", file=sys.stderr)
+        say(f"hint: {self.near(words) or f'{self.prog} --help shows how it is called'}")
         raise SystemExit(2)
 
     def near(self, words: Sequence[str]) -> str | None:
@@ -195,7 +195,7 @@ def _end_interrupted(prog: str, number: int, arguments: Namespace) -> int:
 def _say(words: str) -> None:
     # Written at once and by the descriptor: this may run inside a write to sys.stderr. The terminal may be gone (HUP).
     with suppress(OSError):
-        os.write(2, f"{words}\n".encode(errors="replace"))
+        os.write(2, f"{shown_lines(words)}\n".encode(errors="replace"))
 
 
 def _show(prog: str, error: PonchoError, arguments: Namespace) -> None:
@@ -209,11 +209,6 @@ def _show(prog: str, error: PonchoError, arguments: Namespace) -> None:
     if getattr(arguments, "json", False):
         print(json.dumps(error.to_json(), indent=4, sort_keys=True, default=str), file=sys.stderr)
         return
-    # A server's words and the names of files are in it, and may hold what a terminal obeys. Solvers speak in several lines.
-    print(f"{prog}: error: {_shown_lines(error.message)}", file=sys.stderr)
+    say_lines(f"{prog}: error: {error.message}")
     if error.hint:
-        print(f"hint: {_shown_lines(error.hint)}", file=sys.stderr)
-
-
-def _shown_lines(text: str) -> str:
-    return "\n".join(map(shown, text.split("\n")))
+        say_lines(f"hint: {error.hint}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poncho.cli.guard import Parser, add_common
+from poncho.cli.said import say
 from poncho.errors import PackageError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _write_page(inventory: Inventory, arguments: Namespace) -> None:
     if arguments.json:
         print(json.dumps({"html": str(arguments.html), "bytes": len(text.encode())}, indent=4))
     elif not arguments.quiet:
-        print(f"poncho inspect: wrote {arguments.html}", file=sys.stderr)
+        say(f"poncho inspect: wrote {arguments.html}")
 
 
 def _print(inventory: Inventory, top: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from poncho._words import human_bytes
 from poncho.cli.guard import Parser, add_common
 from poncho.cli.progress import add_progress, reporter_for
+from poncho.cli.said import say
 
 if TYPE_CHECKING:
     from poncho.lock.model import Lock
@@ -103,11 +104,11 @@ def _say(arguments: Namespace, lock: Lock, moved: list[str] | None) -> None:
     if arguments.quiet:
         return
     for line in moved or ():
-        print(f"{_PROG}: {line}", file=sys.stderr)
+        say(f"{_PROG}: {line}")
     if moved == []:
-        print(f"{_PROG}: nothing moved: {', '.join(arguments.update)} is the newest that fits", file=sys.stderr)
+        say(f"{_PROG}: nothing moved: {', '.join(arguments.update)} is the newest that fits")
     words = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"
     size = f", {human_bytes(sum(known))} to fetch" if known else ""
     where = arguments.output or "standard output"
     verb = "is up to date" if arguments.locked else "locked"
-    print(f"{_PROG}: {where}: {verb} for {lock.platform}: {words}{size}", file=sys.stderr)
+    say(f"{_PROG}: {where}: {verb} for {lock.platform}: {words}{size}")

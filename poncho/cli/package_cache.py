@@ -10,6 +10,7 @@ from pathlib import Path
 
 from poncho.cli.guard import Parser, add_common, run
 from poncho.cli.progress import add_progress, reporter_for
+from poncho.cli.said import say
 
 _PROG = "poncho_package_cache"
 
@@ -55,7 +56,7 @@ def command(arguments: Namespace) -> int:
             spec, directory, options=options, force=arguments.force, approx=arguments.approx, reporter=reporter
         )
     if found.approximation is not None and not arguments.quiet:
-        print(f"{_PROG}: {found.approximation.words()}", file=sys.stderr)
+        say(f"{_PROG}: {found.approximation.words()}")
     if arguments.json:
         near = {"approximation": found.approximation.to_json()} if found.approximation else {}
         print(json.dumps({"package": str(found.path), "built": found.built, **near}, indent=4))

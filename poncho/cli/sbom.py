@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from poncho.cli.guard import Parser, add_common
+from poncho.cli.said import say
 
 
 def make_parser(prog: str) -> Parser:
@@ -40,5 +41,5 @@ def command(arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps({"sbom": str(arguments.output), "components": len(found["components"])}, indent=4))
     elif not arguments.quiet:
-        print(f"poncho sbom: wrote {arguments.output}: {len(found['components'])} components", file=sys.stderr)
+        say(f"poncho sbom: wrote {arguments.output}: {len(found['components'])} components")
     return 0

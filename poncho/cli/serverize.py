@@ -10,6 +10,7 @@ from pathlib import Path
 
 from poncho.cli.guard import Parser, add_common, run
 from poncho.cli.progress import add_progress, reporter_for
+from poncho.cli.said import say
 
 _PROG = "poncho_package_serverize"
 _EPILOG = """With the functions comes what they use of their file: imports, other functions, classes, variables; the
@@ -58,7 +59,7 @@ def command(arguments: Namespace) -> int:
         print(json.dumps(result, indent=4, sort_keys=True))
     elif not arguments.quiet:
         written = arguments.dest + (f" and {arguments.pack}" if arguments.pack else "")
-        print(f"{_PROG}: {', '.join(arguments.function)}: {written}", file=sys.stderr)
+        say(f"{_PROG}: {', '.join(arguments.function)}: {written}")
     return 0
 
 

@@ -9,6 +9,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from poncho.cli.findings import compared, explained
+from poncho.cli.said import say
 from poncho.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def show(arguments: Namespace, analysis: Analysis) -> int:
             hint="name a directory with pyproject.toml, setup.cfg, setup.py or requirements.txt, or a PEP 723 script",
         )
     for problem in () if arguments.quiet else analysis.problems:
-        print(f"{arguments.prog}: warning: {problem}", file=sys.stderr)
+        say(f"{arguments.prog}: warning: {problem}")
     if arguments.json:
         print(json.dumps({"projects": [one.to_json() for one in analysis.projects]}, indent=4, sort_keys=True))
     else:
@@ -56,4 +57,4 @@ def say_differences(prog: str, analysis: Analysis) -> None:
         counts = [f"{len(found)} {kind}" for kind in ("missing", "misplaced", "unused") if (found := one.of_kind(kind))]
         if counts:
             said = f"{one.name} declares other packages than it imports: {', '.join(counts)}"
-            print(f"{prog}: note: {said}; --check {one.root} says which", file=sys.stderr)
+            say(f"{prog}: note: {said}; --check {one.root} says which")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from poncho._words import counted
 from poncho.cli.guard import Parser, add_common
 from poncho.cli.progress import reporter_for
+from poncho.cli.said import tell
 from poncho.cli.units import age, human, size
 from poncho.errors import UsageError
 
@@ -86,9 +87,9 @@ def command(arguments: Namespace) -> int:
         print(json.dumps({**names, "bytes": done.freed, "dry_run": arguments.dry_run}, indent=4))
     elif not arguments.quiet:
         for entry in done.deleted:
-            print(f"{entry.name}  {human(entry.size)}  {'would be deleted' if arguments.dry_run else 'deleted'}")
+            tell(f"{entry.name}  {human(entry.size)}  {'would be deleted' if arguments.dry_run else 'deleted'}")
         for entry in done.in_use:
-            print(f"{entry.name}  {human(entry.size)}  in use, kept")
+            tell(f"{entry.name}  {human(entry.size)}  in use, kept")
     return 0
 
 
@@ -109,10 +110,10 @@ def _list(arguments: Namespace, store: NodeStore) -> int:
         print(json.dumps({"store": str(store.root), "packages": rows}, indent=4))
         return 0
     if rows and sys.stdout.isatty():
-        print(f"{'PACKAGE':{max(len(str(row['name'])) for row in rows)}}  {'SIZE':>9}  LAST USED (UTC)")
+        tell(f"{'PACKAGE':{max(len(str(row['name'])) for row in rows)}}  {'SIZE':>9}  LAST USED (UTC)")
     for row in rows:
         used = "in use" if row["in_use"] else row["used"]
-        print(f"{row['name']}  {human(int(str(row['bytes']))):>9}  {used}")
+        tell(f"{row['name']}  {human(int(str(row['bytes']))):>9}  {used}")
     return 0
 
 
@@ -128,9 +129,9 @@ def _verify(arguments: Namespace, store: NodeStore) -> int:
     else:
         for name, changes in found.items():
             said = f"not as packed: {counted(len(changes), 'file')}" if changes else "right"
-            print(f"{name}  {said}")
+            tell(f"{name}  {said}")
             for change in changes:
-                print(f"    {change.what}: {change.path}")
+                tell(f"    {change.what}: {change.path}")
         for entry in foreign:
-            print(f"{entry.name}  made by others, or an image that is not mounted: nothing to verify it against")
+            tell(f"{entry.name}  made by others, or an image that is not mounted: nothing to verify it against")
     return 1 if any(found.values()) else 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poncho.cli.guard import Parser, add_common
+from poncho.cli.said import say
 from poncho.cli.units import duration, size
 from poncho.errors import UsageError
 
@@ -158,12 +159,12 @@ def command(arguments: Namespace) -> int:
         print(json.dumps(result, indent=4))
         return 0
     if not arguments.quiet:
-        print(f"poncho submit: wrote {', '.join(written.files)} in {written.directory}", file=sys.stderr)
+        say(f"poncho submit: wrote {', '.join(written.files)} in {written.directory}")
         for path in written.inputs:
-            print(f"poncho submit: {path} travels with each job", file=sys.stderr)
+            say(f"poncho submit: {path} travels with each job")
         for note in notes:
-            print(f"poncho submit: {note}", file=sys.stderr)
-        print("poncho submit: nothing is submitted yet; this does it:", file=sys.stderr)
+            say(f"poncho submit: {note}")
+        say("poncho submit: nothing is submitted yet; this does it:")
     print(written.submit)
     return 0
 

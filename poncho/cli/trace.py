@@ -12,6 +12,7 @@ from typing import Any
 
 from poncho._words import counted
 from poncho.cli.guard import Parser, add_common
+from poncho.cli.said import say, say_lines
 from poncho.errors import AnalysisError, UsageError
 
 _EPILOG = """The command's streams, arguments, working directory and exit status are its own; 126 and 127 stand for one that
@@ -66,13 +67,13 @@ def command(arguments: Namespace) -> int:
     except AnalysisError as error:
         if "status" not in error.context:
             raise
-        print(f"poncho trace: error: {error.message}", file=sys.stderr)
+        say_lines(f"poncho trace: error: {error.message}")
         if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+            say_lines(f"hint: {error.hint}")
         return int(error.context["status"])
     if found is None:
-        print("poncho trace: nothing was recorded: no Python process of the command read PYTHONPATH", file=sys.stderr)
-        print("hint: start it without -I, -E and -S, and not in another environment or container", file=sys.stderr)
+        say("poncho trace: nothing was recorded: no Python process of the command read PYTHONPATH")
+        say("hint: start it without -I, -E and -S, and not in another environment or container")
         return status or 1
     with atomic_file(output) as private:
         private.write_text(json.dumps(found.to_json(), indent=1, sort_keys=True) + "\n", "utf-8", "surrogateescape")
@@ -85,10 +86,9 @@ def command(arguments: Namespace) -> int:
             *([counted(len(found.libraries), "shared library")] if found.libraries else []),
             *([counted(len(found.data), "data file")] if found.data else []),
         ]
-        print(f"poncho trace: {arguments.output}: {', '.join(what)}", file=sys.stderr)
+        say(f"poncho trace: {arguments.output}: {', '.join(what)}")
         if status:
-            print(
-                f"poncho trace: note: the command ended with status {status}: what it would have loaded later is not there",
-                file=sys.stderr,
+            say(
+                f"poncho trace: note: the command ended with status {status}: what it would have loaded later is not there"
             )
     return status

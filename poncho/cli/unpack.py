@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from pathlib import Path
 
 from poncho.cli.guard import Parser, add_common
 from poncho.cli.progress import add_progress, reporter_for
+from poncho.cli.said import say
 
 
 def make_parser(prog: str) -> Parser:
@@ -32,7 +32,7 @@ def make_parser(prog: str) -> Parser:
 
 def command(arguments: Namespace) -> int:
     """Unpack it."""
-    from poncho.look.words import count, shown, size
+    from poncho.look.words import count, size
     from poncho.package.unpack import unpack
 
     relocate = not arguments.no_relocate
@@ -43,6 +43,6 @@ def command(arguments: Namespace) -> int:
         print(json.dumps({**facts, "relocated": done.relocated}, indent=4))
     elif not arguments.quiet:
         words = "relocated" if done.relocated else "not relocated"
-        where = shown(str(arguments.directory))
-        print(f"poncho unpack: {where}: {count(done.files, 'file')}, {size(done.bytes)}, {words}", file=sys.stderr)
+        where = arguments.directory
+        say(f"poncho unpack: {where}: {count(done.files, 'file')}, {size(done.bytes)}, {words}")
     return 0

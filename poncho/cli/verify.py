@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from argparse import Namespace
 from pathlib import Path
 
 from poncho.cli.guard import Parser, add_common
+from poncho.cli.said import say, tell
 
 
 def make_parser(prog: str) -> Parser:
@@ -31,7 +31,7 @@ def command(arguments: Namespace) -> int:
 
 
 def _file(arguments: Namespace) -> int:
-    from poncho.look.words import count, shown, size
+    from poncho.look.words import count, size
     from poncho.package import verify
 
     found = verify(arguments.environment)
@@ -39,13 +39,13 @@ def _file(arguments: Namespace) -> int:
         facts = {"path": str(arguments.environment), "right": True, "digest": found.digest}
         print(json.dumps({**facts, "files": found.files, "bytes": found.bytes, "differences": []}, indent=4))
     elif not arguments.quiet:
-        name = shown(str(arguments.environment))
-        print(f"{name}: right: {count(found.files, 'file')}, {size(found.bytes)}, digest {found.digest}")
+        name = arguments.environment
+        tell(f"{name}: right: {count(found.files, 'file')}, {size(found.bytes)}, digest {found.digest}")
     return 0
 
 
 def _directory(arguments: Namespace) -> int:
-    from poncho.look.words import count, shown
+    from poncho.look.words import count
     from poncho.package.unpacked import verify_unpacked
 
     found = verify_unpacked(arguments.environment)
@@ -54,7 +54,7 @@ def _directory(arguments: Namespace) -> int:
         print(json.dumps({"path": str(arguments.environment), "right": not found, "differences": rows}, indent=4))
     elif found or not arguments.quiet:
         words = "right" if not found else f"{count(len(found), 'file')} not as packed"
-        print(f"{shown(str(arguments.environment))}: {words}", file=sys.stderr if found else sys.stdout)
+        (say if found else tell)(f"{arguments.environment}: {words}")
         for one in found:
-            print(f"    {one.what}: {shown(one.path)}")
+            tell(f"    {one.what}: {one.path}")
     return 1 if found else 0
