@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from poncho._cleanup import deferred, register
@@ -60,6 +61,8 @@ def run_tool(
         raise error(
             f"cannot {step}: {argv[0]}: {problem.strerror}", hint=hint, context={"command": shlex.join(argv)}
         ) from problem
+    if hasattr(os, "waitid"):
+        threading.Thread(target=_end_group, args=(process.pid,), daemon=True).start()
     try:
         stdout, stderr = process.communicate() if listener is None else _listen(process, listener)
     except BaseException:
@@ -87,6 +90,13 @@ def _listen(process: subprocess.Popen[str], listener: Listener) -> tuple[str, st
         reader.join()
     process.wait()
     return "".join(printed), "".join(said)
+
+
+def _end_group(pid: int) -> None:
+    """Wait for a tool to end, then kill what it leaves behind: that holds the pipes open which we read to their end."""
+    with suppress(ChildProcessError, ProcessLookupError, PermissionError):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # not reaped: its number stays its own
+        os.killpg(pid, signal.SIGKILL)
 
 
 def kill_group(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
