@@ -11,8 +11,9 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -238,8 +239,8 @@ def with_mirror(
 ) -> _T:
     """Do ``work`` with the mirror of ``remote``, made when missing, which no other process uses meanwhile.
 
-    A mirror that turns out to be damaged is thrown away, and ``work`` done once more with a new one. Raises FetchError,
-    StoreError.
+    Where the mirror turns out to be damaged, ``work`` is done once more with a new one, which takes its place. Raises
+    FetchError, StoreError.
     """
     directory = cache.directory("git")
     path = directory / f"{remote.key}.git"
@@ -258,12 +259,31 @@ def with_mirror(
                 raise _failed(remote, error) from error  # it was killed, which says nothing of the mirror
             message = f"{remote.url}: its copy in the cache is damaged ({why}); it is fetched anew"
             reporter(Event("warning", "data", message, item=remote.url))
-        # Who works with it all the same, where the file system has no locks, finds it gone, and fetches it anew.
-        take_away(path)
-        try:
-            return work(_opened(remote, path, offline=offline, reporter=reporter))
-        except (GitFailedError, DamagedMirrorError) as error:
-            raise _failed(remote, error) from error
+        with _set_aside(path):
+            try:
+                return work(_opened(remote, path, offline=offline, reporter=reporter))
+            except (GitFailedError, DamagedMirrorError) as error:
+                raise _failed(remote, error) from error
+
+
+@contextmanager
+def _set_aside(path: Path) -> Iterator[None]:
+    """Take a mirror away while the block runs, and for good when it succeeds.
+
+    Who works with it all the same, where the file system has no locks, finds it gone, and fetches it anew, too.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with suppress(FileNotFoundError):
+        path.rename(aside)
+    try:
+        yield
+    except BaseException:
+        # The remote may be out of reach, or have lost what lies sound beside the damage.
+        with suppress(OSError):
+            take_away(path)
+            aside.rename(path)
+        raise
+    take_away(aside)
 
 
 def _opened(remote: Remote, path: Path, *, offline: bool, reporter: Reporter) -> Mirror:

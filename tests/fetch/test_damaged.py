@@ -178,6 +178,21 @@ class TestMirror:
         assert _mirror(cache).stat().st_ino == before
         assert not [event for event in events if event.kind == "warning"]
 
+    def test_one_that_cannot_be_fetched_anew_stays_with_what_is_sound_in_it(
+        self, git_server: GitServer, repository: Repository, fetch: Any, cache: BuilderCache
+    ) -> None:
+        _, old = fetch(GitSource(git_server.url(repository), ref="old"))
+        _, new = fetch(GitSource(git_server.url(repository)))
+        os.truncate(_mirror(cache) / "refs/poncho/commit" / new.commit, 0)
+        away = repository.path.rename(repository.path.with_name("away"))
+        for _ in range(2):
+            with pytest.raises(FetchError):
+                fetch(new)
+        assert (fetch(old)[0] / "data/events.csv").read_text() == "1,2\n"
+        assert not list((cache.root / "git").glob(".*"))
+        away.rename(repository.path)
+        assert (fetch(new)[0] / "data/events.csv").read_text() == "3,4\n"
+
     def test_what_fails_again_is_the_users_error(
         self,
         git_server: GitServer,
