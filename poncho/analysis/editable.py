@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from poncho import _json
+from poncho import _json, _regular
 
 _SKIPPED = frozenset(
     {"__pycache__", ".git", ".hg", ".svn", "build", "dist", "node_modules", ".tox", ".nox", ".venv", "venv"}
@@ -58,7 +58,8 @@ def read_origin(direct_url: str, project: Path | None = None) -> Origin:
         bare = f"{repository['vcs']}+{bare}" + (f"@{commit}" if isinstance(commit, str) else "")
     if isinstance(inside := data.get("subdirectory"), str):
         bare += f"#subdirectory={inside}"
-    return Origin(url=bare)
+    # What is no text (a lone surrogate, which JSON can say) is no URL.
+    return Origin(url=bare) if bare.isprintable() else Origin()
 
 
 def editable_modules(site: Path, record: str, project: Path | None) -> set[str]:
@@ -79,7 +80,7 @@ def _roots(site: Path, record: str, project: Path | None) -> Iterator[str | Path
     found = False
     for file in files:
         try:
-            text = file.read_text("utf-8", "replace")
+            text = _regular.read_text(file, "replace")
         except (OSError, ValueError):
             continue
         if file.suffix == ".pth":

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from poncho import _regular
 from poncho.analysis.editable import Origin, canonical, editable_modules, read_origin
 from poncho.analysis.inventory import Inventory
 
@@ -40,7 +41,7 @@ class Distribution:
     def read(self, name: str) -> str:
         """Return the text of one metadata file, empty when it is not there."""
         try:
-            return (self.metadata / name).read_text("utf-8", "replace")
+            return _regular.read_text(self.metadata / name, "replace")
         except (OSError, ValueError):
             return ""
 

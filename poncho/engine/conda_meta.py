@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from poncho import _json
+from poncho import _conda_record, _regular
 from poncho._redact import strip_channel, strip_match_spec
 from poncho._types import Event, Reporter
 from poncho.lock.model import LockedConda
@@ -21,14 +21,13 @@ _URL_KEYS = ("url", "channel", "schannel", "requested_spec", "requested_specs")
 
 
 def read_records(prefix: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield each record of ``conda-meta`` with its file, sorted by name; what is no JSON object is passed over."""
+    """Yield each record of ``conda-meta`` with its file, sorted by name; what is none (``_conda_record``) is passed over."""
     for path in sorted(prefix.joinpath("conda-meta").glob("*.json")):
         try:
-            record = _json.loads(path.read_text(encoding="utf-8"))
+            record = _conda_record.loads(_regular.read_bytes(path))
         except (OSError, ValueError):
             continue
-        if isinstance(record, dict):
-            yield path, record
+        yield path, record
 
 
 def scrub_credentials(prefix: Path) -> None:

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from poncho._regular import opener
+from poncho._trees import make_directories, walk
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
 from poncho.errors import BuildError
@@ -107,7 +109,7 @@ class _Step:
 
     def _walk(self, roots: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
         for root in roots:
-            for path, children, files in os.walk(root.resolve()):
+            for path, children, files in walk(root.resolve(), regular=True):
                 children[:] = sorted(name for name in children if name != "__pycache__")
                 yield path, files
 
@@ -117,7 +119,7 @@ class _Step:
             path = f"{self._root}/{directory}"
             if f"{path}/".startswith(below) and "__pycache__" not in directory.split("/") and os.path.isdir(path):
                 with os.scandir(path) as entries:
-                    yield path, [entry.name for entry in entries if not entry.is_dir()]
+                    yield path, [entry.name for entry in entries if entry.is_file()]
 
     def reuse(self, found: SourceDirectory) -> _Missing | None:
         """Write what the cache has for a directory; return what there is to compile, None when that is nothing."""
@@ -155,8 +157,7 @@ class _Step:
     def _is_compiled(self, directory: str, name: str) -> bool:
         """Tell whether a source has a .pyc that the interpreter takes (PEP 552); by hash and unchecked always is."""
         try:
-            with open(f"{directory}/__pycache__/{name[:-2]}{self._compiler.tag}.pyc", "rb") as stream:
-                head = stream.read(16)
+            head = _head(f"{directory}/__pycache__/{name[:-2]}{self._compiler.tag}.pyc")
             source = os.stat(f"{directory}/{name}")
             if head[:4] != self._compiler.magic or len(head) < 16:
                 return False
@@ -174,7 +175,7 @@ class _Step:
         target = f"{self._into / directory.relative if self._into else directory.path}/__pycache__"
         try:
             if compiled:
-                os.makedirs(target, exist_ok=True)
+                make_directories(target)
             for name in directory.names:
                 data = compiled.get(os.fsencode(name))
                 if data is not None:
@@ -186,6 +187,14 @@ class _Step:
                 f"{target}: cannot write bytecode ({error.strerror})",
                 hint="the prefix lies below PONCHO_CACHE_DIR: is there space left?",
             ) from error
+
+
+def _head(path: str) -> bytes:
+    descriptor = opener(path)
+    try:
+        return os.read(descriptor, 16)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from poncho import _regular
 from poncho._noarch import in_prefix
 from poncho._types import Event, Reporter
 from poncho.engine.conda_meta import read_records
@@ -116,7 +117,7 @@ def _written(installed: Collection[InstalledDistribution], root: Path) -> Mappin
 def _listed_by_setup(metadata: Path, root: Path) -> Iterator[str]:
     """Yield what ``setup.py install`` has put beside an ``.egg-info`` for pip."""
     try:
-        lines = (metadata / "installed-files.txt").read_text("utf-8", "surrogateescape").splitlines()
+        lines = _regular.read_text(metadata / "installed-files.txt", "surrogateescape").splitlines()
     except OSError:
         return
     for line in filter(None, lines):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
-from poncho import _json
+from poncho import _json, _regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def site_packages(prefix: Path) -> tuple[Path, ...]:
 def installed_distributions(prefix: Path) -> tuple[InstalledDistribution, ...]:
     """Return what is installed in ``prefix``, sorted by name; read from its files, nothing of it is run."""
     sites = [str(path) for path in site_packages(prefix)]
-    found = [_installed(item) for item in importlib.metadata.distributions(path=sites)]
+    found = [_installed(item) for item in _found_in(sites)]
     return tuple(sorted((item for item in found if item), key=lambda item: (item.name, str(item.metadata))))
 
 
@@ -76,18 +77,20 @@ def editable_distributions(prefix: Path) -> tuple[EditableDistribution, ...]:
     named: set[Path] = set()
     for evidence in (path for site in site_packages(prefix) for path in sorted(site.glob("*-info/direct_url.json"))):
         # Only these are looked at: reading all metadata takes a good part of a second in a large environment.
-        source = editable_source(_text(evidence))
-        item = _installed(importlib.metadata.Distribution.at(evidence.parent)) if source is not None else None
-        if item is not None and source is not None:
+        text = _text(evidence)
+        item = _installed(_Metadata(evidence.parent)) if is_editable(text) else None
+        if item is not None:
+            source = editable_source(text)
             found[item.name] = EditableDistribution(item.name, item.version, source, evidence)
-            named.add(source.resolve())
+            named |= {_resolved(source)} if source is not None else set()
     for site in site_packages(prefix):
         for link in sorted(site.glob("*.egg-link")):
-            target = _egg_link_target(link)
-            name = canonicalize_name(link.stem)
-            if target is not None and name not in found:
-                found[name] = EditableDistribution(name, _egg_version(target, name), target, link)
-                named.add(target.resolve())
+            line, name = _egg_link_line(link), canonicalize_name(link.stem)
+            if line and name not in found:
+                target = Path(line) if _regular.is_name(line) else None
+                version = _egg_version(target, name) if target is not None else ""
+                found[name] = EditableDistribution(name, version, target, link)
+                named |= {_resolved(target)} if target is not None else set()
         for pth in sorted(site.glob("*.pth")):
             for path in _outside(pth, site, prefix):
                 if not any(path == source or path.is_relative_to(source) for source in named):
@@ -96,25 +99,60 @@ def editable_distributions(prefix: Path) -> tuple[EditableDistribution, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def editable_source(direct_url: str | None) -> Path | None:
-    """Return the directory that a ``direct_url.json`` text names as installed editable, or None."""
+def is_editable(direct_url: str | None) -> bool:
+    """Tell whether a ``direct_url.json`` text says that the distribution is installed editable."""
     try:
         data = _json.loads(direct_url or "null")
-        if not (isinstance(data, dict) and data.get("dir_info", {}).get("editable")):
-            return None
-        return Path(unquote(urlsplit(data["url"]).path))
+        return isinstance(data["url"], str) and bool(data["dir_info"]["editable"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def editable_source(direct_url: str | None) -> Path | None:
+    """Return the directory that such a text names, or None when it names nothing that a directory can be called."""
+    try:
+        path = unquote(urlsplit(_json.loads(direct_url or "null")["url"]).path)
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
+    return Path(path) if _regular.is_name(path) else None
 
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return _regular.read_text(path)
     except (OSError, UnicodeDecodeError):
         return None
 
 
-def _installed(item: importlib.metadata.Distribution) -> InstalledDistribution | None:
+def _resolved(path: Path) -> Path:
+    # Path.resolve() raises for links that lead in a circle, before Python 3.13.
+    return Path(os.path.realpath(path))
+
+
+class _Metadata(importlib.metadata.PathDistribution):
+    """A distribution of which nothing but regular files is read."""
+
+    def read_text(self, filename: str | os.PathLike[str]) -> str | None:
+        """Return the text of a file of the metadata, or None; a broken one raises ValueError."""
+        try:
+            return _regular.read_text(os.path.join(self.place, filename) if filename else self.place)
+        except OSError:
+            return None
+
+    @property
+    def place(self) -> str:
+        """Return where the metadata lies."""
+        return str(self._path)
+
+
+def _found_in(paths: list[str]) -> Iterator[_Metadata]:
+    for item in importlib.metadata.distributions(path=paths):
+        place = getattr(item, "_path", None)
+        if isinstance(place, Path):
+            yield _Metadata(place)
+
+
+def _installed(item: _Metadata) -> InstalledDistribution | None:
     try:
         # Each look at ``metadata`` parses the whole file.
         fields = item.metadata
@@ -125,20 +163,19 @@ def _installed(item: importlib.metadata.Distribution) -> InstalledDistribution |
     if not name or not version:
         # An interrupted uninstall leaves such directories; pip passes them over, too.
         return None
-    metadata = Path(str(getattr(item, "_path", "")))
-    return InstalledDistribution(canonicalize_name(name), version, metadata, (installer or "").strip(), direct_url)
+    return InstalledDistribution(
+        canonicalize_name(name), version, Path(item.place), (installer or "").strip(), direct_url
+    )
 
 
-def _egg_link_target(link: Path) -> Path | None:
-    try:
-        lines = link.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return Path(lines[0].strip()) if lines and lines[0].strip() else None
+def _egg_link_line(link: Path) -> str:
+    lines = (_text(link) or "").splitlines()
+    return lines[0].strip() if lines else ""
 
 
 def _egg_version(directory: Path, name: str) -> str:
-    for item in importlib.metadata.distributions(path=[str(directory)]):
+    # What is none would be opened as an archive.
+    for item in _found_in([str(directory)] if os.path.isdir(directory) else []):
         found = _installed(item)
         if found is not None and found.name == name:
             return found.version
@@ -148,7 +185,7 @@ def _egg_version(directory: Path, name: str) -> str:
 def _outside(pth: Path, site: Path, prefix: Path) -> Iterator[Path]:
     """Yield the directories outside of the prefix that a ``.pth`` file puts on ``sys.path``; its code is not run."""
     try:
-        lines = pth.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = _regular.read_text(pth, "surrogateescape").splitlines()
     except OSError:
         return
     for line in lines:
@@ -156,8 +193,8 @@ def _outside(pth: Path, site: Path, prefix: Path) -> Iterator[Path]:
         if not text or text.startswith(("#", "import ", "import\t")):
             continue
         try:
-            path = (site / text).resolve()
-            if path.is_dir() and not path.is_relative_to(prefix.resolve()):
+            path = _resolved(site / text)
+            if path.is_dir() and not path.is_relative_to(_resolved(prefix)):
                 yield path
         except (OSError, ValueError):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,17 +74,18 @@ def install_editables(
 
 
 def _is_inside(item: EditableDistribution, prefix: Path) -> bool:
-    return item.source is not None and item.source.resolve().is_relative_to(prefix.resolve())
+    # Not Path.resolve(): it raises for links that lead in a circle, before Python 3.13.
+    return item.source is not None and Path(os.path.realpath(item.source)).is_relative_to(os.path.realpath(prefix))
 
 
 def _is_project(item: EditableDistribution) -> bool:
-    return item.source is not None and any((item.source / name).is_file() for name in _PROJECT_FILES)
+    return item.source is not None and any(os.path.isfile(item.source / name) for name in _PROJECT_FILES)
 
 
 def _where(item: EditableDistribution) -> str:
     if item.source is None:
         return str(item.evidence)
-    return f"{item.source}" if item.source.exists() else f"{item.source}, which is gone"
+    return f"{item.source}" if os.path.exists(item.source) else f"{item.source}, which is gone"
 
 
 def _refuse(items: Sequence[EditableDistribution]) -> None:

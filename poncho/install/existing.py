@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from poncho._redact import strip_channel, strip_credentials
 from poncho.analysis.editable import read_origin
@@ -23,6 +23,7 @@ from poncho.spec import Spec, portable, spec_digest
 
 _NOT_RECORD = frozenset({"files", "paths_data", "link", "extracted_package_dir", "package_tarball_full_path"})
 
+_Kind = TypeVar("_Kind")
 _SPEC_FILES = ("spec.json", "environment.yml", "environment.yaml", "requirements.txt", "pyproject.toml")
 
 
@@ -50,7 +51,7 @@ def describe_prefix(prefix: Path) -> tuple[Spec, Lock]:
     Editable installs are in neither: there is nothing to fetch them from. Raises BuildError as ``check_prefix`` does.
     """
     check_prefix(prefix)
-    conda = tuple(sorted((_locked(record) for _, record in read_records(prefix)), key=lambda item: item.name))
+    conda = tuple(sorted(_from_conda(prefix), key=lambda item: item.name))
     skipped = {item.name for item in editable_distributions(prefix)}
     pip = tuple(
         locked_pip(item) for item in _from_pip(prefix, installed_distributions(prefix)) if item.name not in skipped
@@ -70,6 +71,11 @@ def describe_prefix(prefix: Path) -> tuple[Spec, Lock]:
     return spec, lock
 
 
+def _from_conda(prefix: Path) -> Iterator[LockedConda]:
+    # What a package was made of that had a broken record has an empty one.
+    return (_locked(record) for _, record in read_records(prefix) if "name" in record and "version" in record)
+
+
 def _locked(record: Mapping[str, Any]) -> LockedConda:
     url = strip_credentials(str(record.get("url") or ""))
     return LockedConda(
@@ -79,13 +85,17 @@ def _locked(record: Mapping[str, Any]) -> LockedConda:
         subdir=str(record.get("subdir") or ""),
         channel=_channel(str(record.get("channel") or ""), str(record.get("subdir") or "")),
         url=url,
-        sha256=record.get("sha256"),
-        md5=record.get("md5"),
-        size=record.get("size"),
+        sha256=_only(str, record.get("sha256")),
+        md5=_only(str, record.get("md5")),
+        size=_only(int, record.get("size")),
         record=MappingProxyType(
             {k: v for k, v in record.items() if k not in _NOT_RECORD and k not in ("url", "channel")}
         ),
     )
+
+
+def _only(kind: type[_Kind], value: object) -> _Kind | None:
+    return value if isinstance(value, kind) else None
 
 
 def _channel(channel: str, subdir: str) -> str:

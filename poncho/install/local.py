@@ -59,5 +59,10 @@ def stage_local(source: Path, target: Path) -> Path:
     except shutil.Error as error:
         first = error.args[0][0] if error.args and error.args[0] else (source, "", "")
         raise BuildError(f"{first[0]}: cannot be copied to build it: {first[2]}") from error
+    except RecursionError as error:
+        raise BuildError(
+            f"{source}: its directories lie too deep in each other to be copied",
+            hint="build a wheel of it, and install that",
+        ) from error
     except OSError as error:
         raise BuildError(f"{error.filename or source}: cannot be copied to build it: {error.strerror}") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from poncho._regular import opener
 from poncho.install.distributions import site_packages
 
 # What follows the name of a module in that of its bytecode (PEP 3147, PEP 488).
@@ -54,7 +55,7 @@ def recorded_distributions(
 
 def _record(path: str, site: str) -> Iterator[str]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="", opener=opener) as stream:
             for line in stream:
                 # Most lines are plain, and there are tens of thousands of them.
                 name = next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0].rstrip("\r\n")

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from poncho import _regular
+from poncho._trees import make_directories
 from poncho._types import Event, Reporter
 from poncho._words import counted
 from poncho.base import BaseChannel, base_channel
@@ -101,7 +103,7 @@ def rebuild_virtual_environment(
 def read_settings(venv: Path) -> dict[str, str]:
     """Return the settings in ``pyvenv.cfg``, keys in lower case; empty when it cannot be read."""
     try:
-        lines = (venv / "pyvenv.cfg").read_text("utf-8", "surrogateescape").splitlines()
+        lines = _regular.read_text(venv / "pyvenv.cfg", "surrogateescape").splitlines()
     except OSError:
         return {}
     pairs = (line.partition("=") for line in lines)
@@ -211,7 +213,7 @@ def _walk(root: Path, leave_out: Callable[[str], bool] = lambda relative: False)
 
 def _copy(files: Mapping[str, str], prefix: Path, venv: Path) -> None:
     for directory in {os.path.dirname(relative) for relative in files}:
-        (prefix / directory).mkdir(parents=True, exist_ok=True)
+        make_directories(f"{prefix}/{directory}")
     top = os.path.realpath(venv)
 
     def copy(item: tuple[str, str]) -> None:

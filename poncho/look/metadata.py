@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.errors import MessageError
 from email.parser import BytesParser
 
-from poncho import _json
+from poncho import _conda_record
 from poncho.pack.editable import normalise
 from poncho.package.owners import Owner
 
@@ -54,12 +54,10 @@ def conda_about(record: Mapping[str, object]) -> About:
 
 def _conda(data: bytes) -> dict[Owner, About]:
     try:
-        record = _json.loads(data)
+        record = _conda_record.loads(data)
     except ValueError:
         return {}
-    if not isinstance(record, dict) or not isinstance(record.get("name"), str):
-        return {}
-    return {Owner("conda", record["name"]): conda_about(record)}
+    return {Owner("conda", record["name"]): conda_about(record)} if "name" in record else {}
 
 
 def _distribution(data: bytes) -> dict[Owner, About]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from poncho import _regular
 from poncho.errors import PackageError
 from poncho.look.source import DirectorySource, Source
 from poncho.pack.editable import normalise
@@ -62,7 +63,7 @@ def find_parts(source: Source, items: Sequence[Item]) -> Parts:
 
     def read(path: str) -> bytes:
         if isinstance(source, DirectorySource):
-            return (source.path / path).read_bytes()
+            return _regular.read_bytes(source.path / path)
         if path in texts:
             return texts[path]
         raise FileNotFoundError(path)

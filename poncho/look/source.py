@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from poncho import _json
+from poncho import _json, _regular
 from poncho.errors import PackageError
 from poncho.pack import manifest as names
 from poncho.package import Item, Package, open_package
@@ -143,7 +143,7 @@ class DirectorySource:
     def read(self, path: str) -> bytes:
         """Return a file's content. Raises PackageError when it cannot be read."""
         try:
-            return (self.path / path).read_bytes()
+            return _regular.read_bytes(self.path / path)
         except OSError as error:
             raise _unreadable(self.path / path, error) from error
 
@@ -159,20 +159,33 @@ class DirectorySource:
         text = self.read(names.CONTENTS)
         return chain(parse(text), [Item(names.CONTENTS, "file", mode=0o644, size=len(text))])
 
-    def _walk(self, relative: str = "") -> Iterator[Item]:
+    def _walk(self) -> Iterator[Item]:
+        # With a list of what is left: a function that calls itself does not get as deep as a path can.
+        waiting = [("", _children(self.path), 0)]
+        found = 0
         try:
-            with os.scandir(self.path / relative) as entries:
-                children = sorted(entries, key=lambda entry: os.fsencode(entry.name))
-            for child in children:
+            while waiting:
+                relative, children, before = waiting[-1]
+                child = next(children, None)
+                if child is None:
+                    waiting.pop()
+                    if relative and found == before:
+                        found += 1
+                        yield Item(relative, "directory")
+                    continue
                 path = f"{relative}/{child.name}" if relative else child.name
                 facts = child.stat(follow_symlinks=False)
+                if stat.S_ISDIR(facts.st_mode):
+                    if path not in _STATE:
+                        waiting.append((path, _children(child.path), found))
+                    continue
                 if stat.S_ISLNK(facts.st_mode):
                     yield Item(path, "link", target=os.readlink(child.path))
                 elif stat.S_ISREG(facts.st_mode):
                     yield Item(path, "file", mode=facts.st_mode & 0o777, size=facts.st_size)
-                elif stat.S_ISDIR(facts.st_mode) and path not in _STATE:
-                    inside = tuple(self._walk(path))
-                    yield from inside or (Item(path, "directory"),)
+                else:
+                    continue
+                found += 1
         except OSError as error:
             raise _unreadable(Path(error.filename or self.path), error) from error
 
@@ -188,6 +201,11 @@ class DirectorySource:
             raise _unreadable(self.path / item.path, error) from error
         mode = 0o755 if item.mode & 0o111 else 0o644
         return Item(item.path, "file", digest.hexdigest(), mode, item.size)
+
+
+def _children(directory: Path | str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        return iter(sorted(entries, key=lambda entry: os.fsencode(entry.name)))
 
 
 def _unreadable(path: Path, error: OSError) -> PackageError:

@@ -10,6 +10,7 @@ from poncho.look.words import count, shown
 from poncho.package.owners import OTHER, Owner
 
 _LIMIT = 60_000
+_DEEPEST = 100  # what a page, and JSON, can hold of directories in directories
 _OWN_NAMES = {"poncho": "PONCHO", "other": "no package"}
 
 
@@ -28,8 +29,8 @@ def size_tree(inventory: Inventory, *, limit: int = _LIMIT) -> list[dict[str, An
 
     ``p`` is the directory that all of its files lie in, when there is one below the root.
     A child is ``[name, bytes]`` for a file, ``[name, [children]]`` for a directory, and ``[words, bytes, number]`` for that
-    many small files of one directory, gathered so that at most about ``limit`` files are listed one by one. A directory
-    with nothing beside one directory is joined with it. Names are fit for showing.
+    many small files of one directory, gathered so that at most about ``limit`` files are listed one by one, or all that lies
+    too deep. A directory with nothing beside one directory is joined with it. Names are fit for showing.
     """
     tops: dict[Owner, Node] = {}
     sizes = []
@@ -56,15 +57,17 @@ def size_tree(inventory: Inventory, *, limit: int = _LIMIT) -> list[dict[str, An
         about = {key: shown(value) for key, value in about.items() if value}
         below, node = _joined(node)
         about |= {"p": below} if below else {}
-        found.append({"n": shown(name), "k": owner.kind, **about, "c": _children(node, smallest)})
+        found.append({"n": shown(name), "k": owner.kind, **about, "c": _children(node, smallest, 1)})
     return found
 
 
-def _children(node: Node, smallest: int) -> list[list[Any]]:
+def _children(node: Node, smallest: int, depth: int) -> list[list[Any]]:
     children: list[list[Any]] = []
+    if depth > _DEEPEST:
+        return [[count(node.files, "file"), node.bytes, node.files]]
     for name, directory in node.directories.items():
         below, last = _joined(directory)
-        children.append([shown(name) + (f"/{below}" if below else ""), _children(last, smallest)])
+        children.append([shown(name) + (f"/{below}" if below else ""), _children(last, smallest, depth + 1)])
     small = [size for _, size in node.leaves if size < smallest]
     children += [[shown(name), size] for name, size in node.leaves if size >= smallest]
     if small:

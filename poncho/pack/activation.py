@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from poncho import _json
+from poncho import _json, _regular
 from poncho.errors import BuildError
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -68,7 +68,7 @@ def conda_variables(prefix: Path) -> tuple[dict[str, str], list[str]]:
     for path in (*sorted((prefix / "etc/conda/env_vars.d").glob("*.json")), prefix / "conda-meta/state"):
         relative = path.relative_to(prefix)
         try:
-            found = _json.loads(path.read_bytes())
+            found = _json.loads(_regular.read_bytes(path))
         except FileNotFoundError:
             continue
         except (OSError, ValueError):
@@ -77,10 +77,12 @@ def conda_variables(prefix: Path) -> tuple[dict[str, str], list[str]]:
         if path.name == "state" and isinstance(found, dict):
             found = found.get("env_vars", {})
         for name, value in found.items() if isinstance(found, dict) else ():
-            if NAME.match(name) and "\0" not in str(value):
-                values[name] = str(value)
-            else:
+            if not NAME.match(name):
                 warnings.append(f"{relative}: {name!r} is not the name of a variable; left out")
+            elif value != "" and not _regular.is_name(str(value)):
+                warnings.append(f"{relative}: the value of {name} has characters that no variable can have; left out")
+            else:
+                values[name] = str(value)
     return values, warnings
 
 

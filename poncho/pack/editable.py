@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from poncho import _json
+from poncho import _json, _regular
 
 _EDITABLE = re.compile(r"__editable__[._](?P<name>.+?)[-_]\d[^/]*(?:\.pth|_finder\.py)\Z")
 _IGNORED_PTH = frozenset({"distutils-precedence.pth"})
@@ -70,12 +70,12 @@ def _direct_url(
     prefix: Path, prefixes: Sequence[str], path: str, owned: Mapping[str, Sequence[str]], result: Editables
 ) -> None:
     try:
-        record = _json.loads((prefix / path).read_bytes())
+        record = _json.loads(_regular.read_bytes(prefix / path))
         editable = record["dir_info"]["editable"] is True
         url = str(record["url"])
+        target = unquote(urlsplit(url).path) if url.startswith("file:") else url
     except (OSError, ValueError, KeyError, TypeError):
         return
-    target = unquote(urlsplit(url).path) if url.startswith("file:") else url
     if not editable or _inside(target, prefixes):
         return
     directory = posixpath.dirname(path)
@@ -86,7 +86,7 @@ def _direct_url(
 
 def _pth(prefix: Path, prefixes: Sequence[str], path: str, result: Editables) -> None:
     try:
-        text = (prefix / path).read_text("utf-8", "surrogateescape")
+        text = _regular.read_text(prefix / path, "surrogateescape")
     except OSError:
         return
     lines = text.splitlines()
@@ -112,7 +112,7 @@ def _pth(prefix: Path, prefixes: Sequence[str], path: str, result: Editables) ->
 
 def _first_line(path: Path) -> str:
     try:
-        return path.read_text("utf-8", "surrogateescape").split("\n", 1)[0].strip()
+        return _regular.read_text(path, "surrogateescape").split("\n", 1)[0].strip()
     except OSError:
         return ""
 

@@ -7,9 +7,8 @@ import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from poncho import _json
+from poncho import _conda_record, _regular
 from poncho._noarch import in_prefix
 from poncho.pack import scrub
 from poncho.pack.editable import normalise
@@ -36,7 +35,7 @@ class Owners:
     ``texts``: files into which conda has put the prefix as text. ``replaced``: files into which libmamba has put it, which
     does not say how.
 
-    ``distributions``: dist-info directory -> the files in its RECORD.
+    ``distributions``: dist-info directory -> the files in its RECORD. ``unread`` says which of conda's records are none.
     """
 
     packages: list[Installed] = field(default_factory=list)
@@ -45,6 +44,7 @@ class Owners:
     replaced: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
     distributions: dict[str, list[str]] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
 
     def add(self, other: Owners) -> None:
         """Take in what another tree's records say; where both know a file, the other one's owner has it."""
@@ -62,7 +62,7 @@ class Owners:
 
 def find_owners(prefix: Path, files: Mapping[str, object]) -> Owners:
     """Read conda-meta and every RECORD among ``files`` (relative to the prefix). What is unreadable owns nothing."""
-    return owners_among(files, lambda path: (prefix / path).read_bytes())
+    return owners_among(files, lambda path: _regular.read_bytes(prefix / path))
 
 
 def owners_among(files: Mapping[str, object], read: Read) -> Owners:
@@ -79,18 +79,24 @@ def owners_among(files: Mapping[str, object], read: Read) -> Owners:
 
 def _conda(read: Read, path: str, owners: Owners) -> None:
     try:
-        record: Any = _json.loads(read(path))
-        name, version, build = str(record["name"]), str(record["version"]), str(record.get("build", ""))
-        name.encode()
-        files, data = [str(file) for file in _list(record.get("files"))], record.get("paths_data")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        record = _conda_record.loads(read(path))
+    except OSError:
         return
+    except ValueError as error:
+        owners.unread.append(
+            f"{path}: is no record of a conda package, and is left out ({error}): install that one again"
+        )
+        return
+    if "name" not in record or "version" not in record:
+        return  # what was no record when an earlier package was made
+    name, version, build = record["name"], str(record["version"]), str(record.get("build", ""))
+    files, data = record.get("files") or [], record.get("paths_data") or {}
     group = (_PACKAGES, f"{name} conda")
     owners.packages.append(Installed(name, version, build, "conda"))
     owners.groups[path] = group
     for file in files:
         owners.groups[file] = group
-    for item in in_prefix(_list(data.get("paths")) if isinstance(data, dict) else (), files):
+    for item in in_prefix(data.get("paths") or (), files):
         file = str(item["_path"])
         owners.groups[file] = group
         placeholder = item.get("prefix_placeholder")
@@ -101,10 +107,6 @@ def _conda(read: Read, path: str, owners: Owners) -> None:
                 owners.texts.add(file)
         elif scrub.replaced(item):
             owners.replaced.add(file)
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _distribution(read: Read, directory: str, metadata: str, files: Mapping[str, object], owners: Owners) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from poncho import _regular
 from poncho.errors import BuildError
 from poncho.pack import boot, editable, scrub
 from poncho.pack.layout import PLACEHOLDER
@@ -68,6 +69,7 @@ def make_plan(
     asked = helper.submit(boot.ask, prefix, python, runtime_file("unpack.py")) if python is not None else None
     helper.shutdown(wait=False)
     owners = find_owners(prefix, files)
+    warnings += owners.unread
     replaced = overlay.replaces if overlay else frozenset[str]()
     dropped = {*private, *notes} | _without_editables(
         prefix, prefixes, files, owners, by_path, options, replaced, warnings
@@ -156,7 +158,7 @@ def _leave_out(prefix: Path, output: Path, has_data: bool, private: list[str], n
 
 def _refuse_outside_interpreter(prefix: Path, prefixes: tuple[str, ...]) -> None:
     try:
-        text = (prefix / "pyvenv.cfg").read_text("utf-8", "surrogateescape")
+        text = _regular.read_text(prefix / "pyvenv.cfg", "surrogateescape")
     except OSError:
         return
     for line in text.splitlines():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from poncho._regular import opener
 from poncho.errors import BuildError
 from poncho.pack.model import Entry
 from poncho.pack.pyc import source_of
@@ -149,7 +150,7 @@ def source_for(entry: Entry) -> tuple[bytes, int] | None:
     else:
         return None
     try:
-        with open(name, "rb") as stream:
+        with open(name, "rb", opener=opener) as stream:
             return stream.read(), int(os.fstat(stream.fileno()).st_mtime)
     except OSError:
         return None
@@ -158,7 +159,7 @@ def source_for(entry: Entry) -> tuple[bytes, int] | None:
 def _open(entry: Entry) -> int:
     assert entry.source is not None
     try:
-        return os.open(entry.source, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(entry.source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # perhaps a pipe by now
     except FileNotFoundError as error:
         raise changed_meanwhile(entry) from error
     except OSError as error:

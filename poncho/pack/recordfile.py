@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from poncho import _json
+from poncho import _conda_record
 from poncho._noarch import in_prefix
 from poncho.pack.model import Member
 from poncho.pack.pyc import source_of
@@ -78,12 +77,12 @@ def update_conda(data: bytes, members: Mapping[str, Member], compiled: Mapping[s
     Hashes are those of the packed bytes; a file that depends on where the environment lies has none. ``pyc_file`` is
     conda's own word for what was compiled after an installation.
     """
-    record = _json.loads(data)
+    record = _conda_record.loads(data)
     if not record:
         return data
     files = [str(file) for file in record.get("files") or ()]
-    paths_data = record.get("paths_data")
-    paths = list(in_prefix(paths_data.get("paths") or () if isinstance(paths_data, dict) else (), files))
+    paths_data = record.get("paths_data") or {}
+    paths = list(in_prefix(paths_data.get("paths") or (), files))
     owned = {*files, *(str(item["_path"]) for item in paths)}
     added = sorted(pyc for file in owned if file in members for pyc in compiled.get(file, ()) if pyc not in owned)
     directories = {str(item["_path"]) for item in paths if item.get("path_type") == "directory"}
@@ -93,7 +92,7 @@ def update_conda(data: bytes, members: Mapping[str, Member], compiled: Mapping[s
         kept = [_true_path(item, members) for item in paths if item["_path"] in members or item["_path"] in directories]
         kept += [{"_path": pyc, "path_type": "pyc_file"} for pyc in added]
         record["paths_data"] = {**paths_data, "paths": kept}
-    return (json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+    return _conda_record.dumps(record)
 
 
 def _true_path(item: Mapping[str, Any], members: Mapping[str, Member]) -> dict[str, Any]:
@@ -116,7 +115,12 @@ def _place(start: str, line: str) -> str:
 
 
 def _name(line: str) -> str:
-    return next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0]
+    if not line.startswith('"'):
+        return line.partition(",")[0]
+    try:
+        return next(csv.reader([line]))[0]
+    except csv.Error:
+        return ""  # too long to be the name of a file
 
 
 def _row(name: str, sha256: str, size: int) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from poncho import _json
+from poncho import _conda_record, _json
 from poncho._installer_notes import NOTES
 from poncho._redact import strip_credentials
 
@@ -45,14 +45,19 @@ def strip_text(text: str) -> str:
 def conda_record(data: bytes) -> bytes:
     """Return a conda-meta record without credentials, local paths, and hashes of files that depend on the prefix.
 
-    A record that is no JSON object is returned empty: nobody could use it.
+    What is no record (``_conda_record``) is returned empty: nobody could use it.
     """
     try:
-        record = _json.loads(data)
+        record = _conda_record.loads(data)
     except ValueError:
         return b"{}\n"
-    if not isinstance(record, dict):
+    try:
+        return _conda_record.dumps(_scrubbed(record))
+    except RecursionError:
         return b"{}\n"
+
+
+def _scrubbed(record: dict[str, Any]) -> dict[str, Any]:
     for key in _LOCAL_KEYS:
         record.pop(key, None)
     record = _strip(record)
@@ -68,7 +73,7 @@ def conda_record(data: bytes) -> bytes:
         if not record[key]:
             del record[key]
     paths = record.get("paths_data")
-    for path in paths.get("paths", ()) if isinstance(paths, dict) else ():
+    for path in (paths.get("paths") or ()) if isinstance(paths, dict) else ():
         if not isinstance(path, dict):
             continue
         if path.get("path_type") in _ENTRY_POINTS:
@@ -78,7 +83,7 @@ def conda_record(data: bytes) -> bytes:
             continue
         for key in ("sha256_in_prefix", "size_in_bytes"):
             path.pop(key, None)
-    return (json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+    return record
 
 
 def replaced(path: Mapping[str, Any]) -> bool:
@@ -95,7 +100,10 @@ def direct_url(data: bytes) -> bytes | None:
         return None
     if not isinstance(record, dict) or _is_local(record.get("url")):
         return None
-    return (json.dumps(_strip(record), sort_keys=True) + "\n").encode()
+    try:
+        return (json.dumps(_strip(record), sort_keys=True) + "\n").encode()
+    except RecursionError:
+        return None
 
 
 def git_file(data: bytes) -> bytes:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from poncho._redact import redact
+from poncho._trees import make_directories
 from poncho.errors import BuildError, StoreError
 from poncho.pack import tarfmt
 from poncho.pack.composing import Batch
@@ -72,7 +73,7 @@ class Tree:
     def _directory(self, path: str) -> None:
         if path not in self._made:
             with self._making:
-                os.makedirs(path, exist_ok=True)
+                make_directories(path)
                 self._made.add(path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def walk(root: Path, prefixes: Sequence[str], leave_out: LeaveOut = NOTHING, *, 
     """
     tree = Tree()
     try:
-        _directory(str(root), "", below, prefixes, leave_out, tree)
+        _walk(str(root), below, prefixes, leave_out, tree)
     except OSError as error:
         raise cannot_read(error.filename or str(root), error) from error
     return tree
@@ -64,14 +64,38 @@ def cannot_read(path: str, error: OSError) -> BuildError:
     )
 
 
-def _directory(root: str, relative: str, below: str, prefixes: Sequence[str], leave_out: LeaveOut, tree: Tree) -> None:
+def _walk(root: str, below: str, prefixes: Sequence[str], leave_out: LeaveOut, tree: Tree) -> None:
+    # With a list of what is left of the directories above: a function that calls itself does not get as deep as a path can.
     # Not os.scandir(): it makes an object for each name, of which nothing but the name is of use here.
-    place = f"{root}/{relative}" if relative else root
-    children = os.listdir(place)
-    place += "/"
+    above: list[tuple[str, str, Iterator[str]]] = []
+    place, start, children = root + "/", "", iter(os.listdir(root))
+    while True:
+        inner = _directory(place, start, children, below, prefixes, leave_out, tree)
+        if inner is not None:
+            above.append((place, start, children))
+            place, start = f"{place}{inner}/", f"{start}{inner}/"
+            names = os.listdir(place[:-1])
+            children = iter(names)
+            if not names and not inner.endswith("__pycache__"):
+                tree.entries.append(Entry(below + start[:-1], directory=True, mode=0o755))
+        elif above:
+            place, start, children = above.pop()
+        else:
+            return
+
+
+def _directory(
+    place: str,
+    start: str,
+    children: Iterator[str],
+    below: str,
+    prefixes: Sequence[str],
+    leave_out: LeaveOut,
+    tree: Tree,
+) -> str | None:
+    """Take in the children of a directory up to the next one that is a directory itself; return its name."""
     lstat, add = os.lstat, tree.entries.append
-    start = f"{relative}/" if relative else ""
-    names, anything = leave_out.names, not relative or relative == _OURS or relative.startswith(_OURS + "/")
+    names, anything = leave_out.names, not start or start.startswith(_OURS + "/")
     for name in children:
         inside = start + name
         if (anything or name in names) and leave_out.decide(inside):
@@ -92,13 +116,12 @@ def _directory(root: str, relative: str, below: str, prefixes: Sequence[str], le
                 )
             )
         elif kind == stat.S_IFDIR:
-            _directory(root, inside, below, prefixes, leave_out, tree)
+            return name
         elif kind == stat.S_IFLNK:
             _link(inside, below + inside, source, prefixes, tree)
         else:
             tree.warnings.append(f"{below}{inside}: left out, it is a socket, pipe or device")
-    if not children and relative and not relative.endswith("__pycache__"):
-        tree.entries.append(Entry(below + relative, directory=True, mode=0o755))
+    return None
 
 
 def _file(path: str, source: str, info: os.stat_result) -> Entry:

@@ -116,10 +116,13 @@ class _Writer:
             os.symlink(target, os.fsencode(path))
 
     def _directory(self, name: str) -> None:
-        if name not in self._known:
-            self._directory(name.rpartition("/")[0])
-            os.mkdir(f"{self._root}/{name}", 0o777)
-            self._known.add(name)
+        missing = []
+        while name not in self._known:
+            missing.append(name)
+            name = name.rpartition("/")[0]
+        for one in reversed(missing):
+            os.mkdir(f"{self._root}/{one}", 0o777)
+            self._known.add(one)
 
     def _progress(self, count: int) -> None:
         self._done += count

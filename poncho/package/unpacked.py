@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from poncho import _regular
 from poncho.errors import PackageError
 from poncho.pack import manifest
 from poncho.pack.relocation import unescape
@@ -60,8 +61,8 @@ def verify_unpacked(root: Path) -> list[Difference]:
     """
     image = image_below(root)
     try:
-        listed = (root / manifest.CONTENTS).read_bytes()
-        described = (root / manifest.MANIFEST).read_bytes()
+        listed = _regular.read_bytes(root / manifest.CONTENTS)
+        described = _regular.read_bytes(root / manifest.MANIFEST)
     except OSError as error:
         raise PackageError(
             f"{root}: not an unpacked package of PONCHO, there is no list of contents to verify it against",
@@ -82,7 +83,7 @@ def verify_unpacked(root: Path) -> list[Difference]:
 
 def _line(path: Path) -> bytes:
     try:
-        return path.read_bytes().rstrip(b"\n")
+        return _regular.read_bytes(path).rstrip(b"\n")
     except OSError:
         return b""
 
@@ -101,7 +102,7 @@ def _check(root: Path, image: Path | None, item: Item, records: _Records, prefix
         if not stat.S_ISREG(path.lstat().st_mode):
             return "changed"
         if item.path in records.texts:
-            template = (root / f"poncho/templates/{records.texts[item.path]}").read_bytes()
+            template = _regular.read_bytes(root / f"poncho/templates/{records.texts[item.path]}")
             return "" if _same_text(path.read_bytes(), template, records.placeholder, prefix) else "changed"
         slots = records.slots.get(item.path)
         if slots is None:
@@ -151,7 +152,7 @@ def _as_packed(data: bytes, slots: list[tuple[int, int, bytes]], placeholder: by
 def _read_records(root: Path) -> _Records:
     found = _Records()
     try:
-        lines = (root / _RECORDS).read_bytes().splitlines()
+        lines = _regular.read_bytes(root / _RECORDS).splitlines()
     except OSError:
         return found
     for line in lines:

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from poncho._trees import walk
 from poncho.errors import ResolveError
 from poncho.lock.model import LockedPip
 
@@ -57,7 +58,7 @@ def tree_digest(root: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        for directory, folders, files in os.walk(root):
+        for directory, folders, files in walk(root):
             folders[:] = sorted(name for name in folders if not _is_skipped(name))
             for name in sorted(name for name in files if not _is_skipped(name)):
                 path = Path(directory, name)

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from poncho._cleanup import register
 from poncho._words import human_bytes
@@ -111,7 +112,11 @@ def check_replaceable(target: Path) -> None:
 def remove_tree(path: Path) -> None:
     """Delete a directory tree, read-only directories included; what does not exist is no error."""
 
-    def make_writable_and_retry(function: Callable[..., object], name: str, info: object) -> None:
+    def make_writable_and_retry(
+        function: Callable[..., object], name: str, info: tuple[Any, BaseException, Any]
+    ) -> None:
+        if function is os.open and not isinstance(info[1], FileNotFoundError):
+            raise _UnopenedError from info[1]
         parent = os.path.dirname(name)
         try:
             os.chmod(parent, os.stat(parent).st_mode | stat.S_IRWXU)
@@ -121,7 +126,36 @@ def remove_tree(path: Path) -> None:
         except FileNotFoundError:
             pass
 
-    shutil.rmtree(path, onerror=make_writable_and_retry)
+    try:
+        shutil.rmtree(path, onerror=make_writable_and_retry)
+    except (RecursionError, _UnopenedError):
+        _remove_flattened(path)
+
+
+class _UnopenedError(Exception):
+    """A directory that could not be opened."""
+
+
+def _remove_flattened(root: Path) -> None:
+    """Delete a tree by moving each directory to the top first: deeper than files can be open, or functions call themselves."""
+    number, waiting = 0, [os.fspath(root)]
+    mark = f".gone-{secrets.token_hex(8)}"
+    os.chmod(root, stat.S_IRWXU)
+    while waiting:
+        place = waiting.pop()
+        with os.scandir(place) as entries:
+            children = list(entries)
+        for child in children:
+            if not child.is_dir(follow_symlinks=False):
+                os.unlink(child.path)
+            elif not child.name.startswith(mark):
+                number += 1
+                os.chmod(child.path, stat.S_IRWXU)
+                os.rename(child.path, f"{root}/{mark}-{number}")
+                waiting.append(f"{root}/{mark}-{number}")
+        if place != os.fspath(root):
+            os.rmdir(place)
+    os.rmdir(root)
 
 
 def discard(path: Path) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from poncho._trees import walk
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
 from poncho.errors import StoreError
@@ -209,7 +210,7 @@ def tree_size(root: Path) -> int:
     image = os.path.join(root, IMAGE)
     total = 0
     seen: set[tuple[int, int]] = set()
-    for parent, directories, files in os.walk(root):
+    for parent, directories, files in walk(root):
         directories[:] = [name for name in directories if os.path.join(parent, name) != image]
         for name in (*directories, *files):
             try:
