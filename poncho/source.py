@@ -119,8 +119,12 @@ def check_fresh(lock: Lock, spec: Spec, path: Path, *, moving: Sequence[str] = (
     known = {spelling for name in moving for spelling in (name, name.lower(), canonicalize_name(name))}
     if names is not None and names <= known:
         return
-    again = f"poncho lock {spec.source or 'SPEC'} -o {path}"
-    if names:
+    # Only a lock of ours may be written anew: a package with a lock inside, or another tool's, stays what it is.
+    own = is_own_lock(path)
+    again = f"poncho lock {spec.source or 'SPEC'} -o {path if own else 'lock.json'}"
+    if not own:
+        again += ", and name that lock"
+    elif names:
         again += "; all else stays as it is with " + " ".join(f"--update {name}" for name in sorted({*names, *moving}))
     changes = spec_changes(lock.spec, spec) if lock.spec else ()
     raise SpecError(
@@ -137,6 +141,16 @@ def is_package(path: Path) -> bool:
         with path.open("rb") as stream:
             return _is_package(stream.read(1 << 20))
     except OSError:
+        return False
+
+
+def is_own_lock(path: Path) -> bool:
+    """Tell whether a file is a lock of PONCHO's own, which a newer one may replace."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_LIMIT)
+        return not _is_package(data) and lock_kind(decode(data)) == "poncho"
+    except (OSError, SpecError):
         return False
 
 

@@ -95,6 +95,15 @@ def read_trace(path: Path) -> Trace:
         raise AnalysisError(f"{path}: a trace with {type(error).__name__} at {error}", hint="trace again") from error
 
 
+def is_trace(path: Path) -> bool:
+    """Tell whether a file is what ``poncho trace`` wrote, of any form, or empty."""
+    try:
+        data = path.read_bytes()
+        return not data or "poncho_trace" in _json.loads(data)
+    except (OSError, ValueError, TypeError):
+        return False
+
+
 def merged(traces: Sequence[Trace]) -> Trace:
     """Return several runs in one environment as one. Raises AnalysisError for runs in different ones."""
     first = traces[0]

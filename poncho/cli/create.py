@@ -207,7 +207,7 @@ def _show_trimmed(prog: str, trimmed: Trimmed) -> None:
 
 def _approximate(source: Spec | Lock | Path | str, arguments: Namespace, options: CreateOptions, say: Reporter) -> int:
     """Take a package out of the cache that satisfies the spec, or build it into the cache; say what was done."""
-    from poncho.builder import read
+    from poncho.builder import check_outputs, read
     from poncho.compat.cache import place_package
     from poncho.package import open_package
     from poncho.spec import Spec
@@ -225,6 +225,7 @@ def _approximate(source: Spec | Lock | Path | str, arguments: Namespace, options
             raise UsageError(f"{option}: --approx takes a package as it was built before", hint=hint)
     if options.pack.for_output(arguments.output).format != "tar.gz":
         raise UsageError("--approx serves .tar.gz packages", hint="name the output so, or leave --approx out")
+    check_outputs(arguments.spec, arguments.output, options)
     spec = read(source, options=options, reporter=say)
     if not isinstance(spec, Spec):
         raise UsageError(f"{arguments.spec}: --approx needs a spec", hint="a lock or environment is packed as it is")

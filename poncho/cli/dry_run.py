@@ -19,14 +19,12 @@ if TYPE_CHECKING:
 
 def show(arguments: Namespace, options: CreateOptions, prog: str) -> int:
     """Resolve, and write a table (or with ``--json`` the lock and the sizes) to standard output."""
-    from poncho.builder import check_output, read, resolve
+    from poncho.builder import check_outputs, read, resolve
     from poncho.install import describe_prefix
     from poncho.preview import preview
     from poncho.store import BuilderCache
 
-    if arguments.output is not None:
-        directory = options.pack.for_output(arguments.output).format == "dir"
-        check_output(Path(arguments.output).absolute(), directory=directory)
+    check_outputs(arguments.spec, arguments.output, options)
     cache = options.cache or BuilderCache.default()
     with reporter_for(arguments, prog) as reporter:
         given = sys.stdin.buffer if arguments.spec == "-" else arguments.spec

@@ -53,7 +53,7 @@ def make_parser(prog: str) -> Parser:
 
 def command(arguments: Namespace) -> int:
     """Lock what the arguments ask for."""
-    from poncho.builder import CreateOptions, check_not_source, read, resolve, write_lock
+    from poncho.builder import CreateOptions, check_outputs, read, resolve, write_lock
     from poncho.errors import SpecError, UsageError
     from poncho.lock.codec import dumps
     from poncho.lock.compare import lock_changes
@@ -69,12 +69,11 @@ def command(arguments: Namespace) -> int:
         lock=arguments.output,
         locked=arguments.locked,
     )
+    check_outputs(arguments.spec, None, options)
     choice = {"platform": arguments.platform, "environment": arguments.environment}
     with reporter_for(arguments, _PROG) as reporter:
         given = sys.stdin.buffer if arguments.spec == "-" else arguments.spec
         source = read(given, options=options, reporter=reporter, **choice)
-        if not isinstance(source, Lock) and arguments.output is not None and not arguments.locked:
-            check_not_source(arguments.spec, arguments.output)
         old: object = source
         if arguments.update and not isinstance(source, Lock) and arguments.output is not None:
             if not os.path.exists(arguments.output):

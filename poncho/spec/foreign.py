@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +21,12 @@ _NOT_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 MAX_SPEC_BYTES = 16 * 1024 * 1024
 # How a text begins that is UTF-16, as PowerShell writes `pip freeze > requirements.txt`.
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# What is read of PEP 723 metadata and of [project], and what others call it.
+_METADATA = ("dependencies", "requires-python")
+_METADATA_WORDS = {
+    **dict.fromkeys(("requires", "requirements", "install-requires", "deps"), "dependencies"),
+    **dict.fromkeys(("python-requires", "python", "python-version"), "requires-python"),
+}
 _HASH = re.compile(r"\s+--hash[= ]\S+")
 
 
@@ -70,6 +77,24 @@ def from_requirements(text: str, *, source: str | None = None, base: Path | None
     Raises SpecError naming file and line.
     """
     return Spec(pip=tuple(_requirement_lines(text, source or "requirements", base or Path.cwd(), ())), source=source)
+
+
+def included_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that a requirements.txt takes in by ``-r``, and those that these do; none for what is no such file."""
+    found: dict[Path, None] = {}
+    waiting = [path]
+    while waiting:
+        holder = waiting.pop()
+        try:
+            with holder.open("rb") as stream:
+                lines = _logical_lines(text_of(stream.read(MAX_SPEC_BYTES)))
+        except (OSError, ValueError):
+            continue
+        included = (_INCLUDE.fullmatch(line.replace("\t", " ")) for _, line in lines)
+        new = [holder.parent / match["path"].strip() for match in included if match]
+        waiting += [one for one in new if one not in found]
+        found.update(dict.fromkeys(new))
+    return tuple(found)
 
 
 def from_environment_yml(document: Any, *, source: str | None = None) -> Spec:
@@ -135,18 +160,37 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     return lines
 
 
+def _check_keys(table: dict[str, Any], *, source: str | None, pointer: str) -> None:
+    """Refuse a key that is nearly one of those that are read: the environment would lack it without a word.
+
+    All others are left to whom they belong. Raises SpecError.
+    """
+    from difflib import get_close_matches
+
+    for key in table:
+        plain = key.lower().replace("_", "-")
+        if key in _METADATA or any(name in plain and name != plain for name in _METADATA):  # dev-dependencies
+            continue
+        near = _METADATA_WORDS.get(plain) or next(iter(get_close_matches(plain, _METADATA, n=1, cutoff=0.8)), None)
+        if near:
+            raise SpecError(
+                f"unknown key {key!r}", pointer=f"{pointer}/{key}", source=source, hint=f"did you mean {near!r}?"
+            )
+
+
 def _from_metadata(table: dict[str, Any], *, source: str | None, pointer: str) -> Spec:
+    _check_keys(table, source=source, pointer=pointer)
     document: dict[str, Any] = {"pip": table.get("dependencies", [])}
     if table.get("requires-python"):
         document["python"] = table["requires-python"]
     try:
-        return parse(document, source=source)
+        return replace(parse(document), source=source)
     except SpecError as error:
         renamed = {"/pip": "/dependencies", "/python": "/requires-python"}
         where = error.pointer or ""
         for ours, theirs in renamed.items():
             where = where.replace(ours, pointer + theirs, 1)
-        message = error.message.split(": ", 2)[-1]
+        message = error.message.partition(": ")[2] or error.message  # behind its pointer
         raise SpecError(message, pointer=where, source=source, hint=error.hint) from error
 
 
