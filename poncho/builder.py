@@ -15,13 +15,14 @@ from poncho.engine import find_environment, native_platform, select_engine
 from poncho.engine.remembered import RememberingEngine
 from poncho.errors import SpecError, UsageError
 from poncho.fetch import kept_data
-from poncho.install import Installer, describe_prefix, prepare_existing, with_local_code
+from poncho.install import Installer, prepare_existing, with_local_code
+from poncho.install.description import describe_environment
 from poncho.lock.codec import dumps as lock_text
 from poncho.lock.foreign import lifted
 from poncho.lock.model import Lock, LockedConda
 from poncho.lock.portable import portable as portable_lock
 from poncho.pack import Overlay, PackedPackage, PackOptions, check_tools, pack
-from poncho.resolution import Means, installable, resolve_spec, update_lock, with_places
+from poncho.resolution import Means, check_local, installable, resolve_spec, update_lock, with_places
 from poncho.source import check_fresh, is_own_lock, is_package, read_lock, read_source, read_text
 from poncho.space import Space
 from poncho.spec import Spec, as_spec, decode, dumps, included_files, portable, spec_digest
@@ -121,7 +122,7 @@ def resolve(
     options, update = _checked(options), several(update)
     found = read(source, options=options, platform=platform, environment=environment, reporter=reporter)
     if isinstance(found, Path):
-        found = describe_prefix(found)[1]
+        found = _described(found, options, platform, reporter)
     if not update:
         return _locked(found, options, reporter, platform=platform)
     if isinstance(found, Lock):
@@ -138,6 +139,15 @@ def resolve(
         return new
     asked = portable(spec)
     return replace(new, spec=asked, spec_digest=spec_digest(asked))
+
+
+def _described(prefix: Path, options: CreateOptions, platform: str | None, reporter: Reporter) -> Lock:
+    means = _means(options, reporter)
+    lock = describe_environment(prefix, engine=lambda: means.engine, cache=means.cache, reporter=reporter)
+    if platform not in (None, lock.platform):
+        hint = "leave the platform out, or lock a spec for it"
+        raise UsageError(f"{prefix}: is an environment for {lock.platform}, not for {platform}", hint=hint)
+    return lock
 
 
 def write_lock(lock: Lock, path: str | Path) -> None:
@@ -163,6 +173,11 @@ def read(
     A stream, such as standard input, holds a spec or a lock. Raises PonchoError.
     """
     options = _checked(options)
+    if environment is not None and not _may_hold_environments(source):
+        raise UsageError(
+            "there are no environments to choose from: a pixi.lock or conda-lock.yml has some",
+            hint="leave --environment out",
+        )
     if isinstance(source, Lock):
         return lifted(source)
     if isinstance(source, (Spec, Mapping)):
@@ -185,6 +200,10 @@ def read(
             hint="name a spec, a lock or a package, the directory of an environment, or a conda environment by its name",
         )
     return find_environment(str(source))
+
+
+def _may_hold_environments(source: object) -> bool:
+    return hasattr(source, "read") or (isinstance(source, (str, os.PathLike)) and os.path.isfile(source))
 
 
 def _checked(options: CreateOptions | None) -> CreateOptions:
@@ -218,7 +237,15 @@ def _locked(
     *,
     platform: str | None = None,
 ) -> Lock:
+    if options.ignore_missing:
+        said = "--ignore-missing-files has no effect: it is for conda environments, and this is none"
+        reporter(Event("warning", "solve", said))
     if isinstance(found, Lock):
+        if options.locked:
+            raise UsageError(
+                "what is named first is no spec: a lock or an environment is taken as it is, and no other lock checks it",
+                hint="name the spec there, or leave --locked out",
+            )
         return found
     means = _means(options, reporter)
     if options.locked:
@@ -226,6 +253,7 @@ def _locked(
             raise UsageError("a locked build needs the lock of the spec", hint="name it: --lock lock.json --locked")
         lock = read_lock(options.lock, means=means, platform=platform)
         check_fresh(lock, found, options.lock)
+        check_local(lock)
         return lock
     spec = _with_local_code(found, options, reporter)
     return resolve_spec(spec, written=found, means=means, platform=platform or native_platform())

@@ -163,11 +163,11 @@ def command(arguments: Namespace) -> int:
             from poncho.cli.shown import say_differences
 
             say_differences(prog, analysis)
-    if out == "-":
-        sys.stdout.write(analysis.dumps())
-    else:
+    if out != "-":
         _write(Path(out), analysis.dumps())
-    if arguments.json and out != "-":
+    elif not arguments.json:
+        sys.stdout.write(analysis.dumps())
+    if arguments.json:
         print(json.dumps(analysis.to_json(), indent=4, sort_keys=True))
     elif arguments.verbose or (sys.stderr.isatty() and not arguments.quiet and out != "-"):
         _table(prog, analysis)

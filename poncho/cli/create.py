@@ -14,6 +14,7 @@ from poncho._words import counted, human_bytes
 from poncho.cli.events import write_line
 from poncho.cli.guard import Parser, add_common, run
 from poncho.cli.progress import add_progress, reporter_for, shown_as
+from poncho.cli.units import threads
 from poncho.errors import UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def make_parser(prog: str) -> Parser:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="show what would be packed, exactly, with sizes and what is cached already; build nothing, write no OUTPUT",
+        help="show what would be packed, exactly, with sizes and what is cached already; build nothing, write no OUTPUT "
+        "(--lock is written)",
     )
     parser.add_argument("--offline", action="store_true", help="use only what the caches hold")
     parser.add_argument(
@@ -108,7 +110,7 @@ def make_parser(prog: str) -> Parser:
         help="how a squashfs image is compressed (default: zstd; gzip has the levels 1 to 9, default 6)",
     )
     parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="threads that compress (default: one per processor)"
+        "--threads", type=threads, default=0, metavar="N", help="threads that compress (default: one per processor)"
     )
     parser.add_argument(
         "--no-cache",

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 _PROG = "poncho lock"
 _DESCRIPTION = "Resolve a spec and write its lock: every package with URL and sha256, every commit, every digest."
-_EPILOG = """SPEC is a spec of any kind, a lock of any kind (ours, conda-lock.yml, pixi.lock, an @EXPLICIT list,
-pylock.toml), a package (its own lock comes out), or '-' for a spec or lock on standard input. Build from a lock by
-'poncho create lock.json env.tar.gz'."""
+_EPILOG = """SPEC is the directory of a conda or virtual environment or a conda environment's name (what is installed there),
+a spec of any kind, a lock of any kind (ours, conda-lock.yml, pixi.lock, an @EXPLICIT list, pylock.toml), a package (its
+own lock comes out), or '-' for a spec or lock on standard input. Build from a lock by 'poncho create lock.json
+env.tar.gz'."""
 
 
 def make_parser(prog: str) -> Parser:
@@ -61,7 +62,9 @@ def command(arguments: Namespace) -> int:
 
     if arguments.output == Path("-"):
         arguments.output = None
-    if arguments.locked and (arguments.output is None or arguments.update):
+    if arguments.locked and arguments.update:
+        raise UsageError("--update moves packages, and --locked lets nothing be written", hint="leave one of them out")
+    if arguments.locked and arguments.output is None:
         raise UsageError("--locked checks a lock: name it", hint="poncho lock spec.json -o lock.json --locked")
     options = CreateOptions(
         conda_executable=arguments.conda_executable,
