@@ -122,7 +122,7 @@ def resolve(
     options, update = _checked(options), several(update)
     found = read(source, options=options, platform=platform, environment=environment, reporter=reporter)
     if isinstance(found, Path):
-        found = _described(found, options, platform, reporter)
+        found, options = _described(found, options, platform, reporter), replace(options, ignore_missing=False)
     if not update:
         return _locked(found, options, reporter, platform=platform)
     if isinstance(found, Lock):

@@ -98,8 +98,9 @@ def read_trace(path: Path) -> Trace:
 def is_trace(path: Path) -> bool:
     """Tell whether a file is what ``poncho trace`` wrote, of any form, or empty."""
     try:
-        data = path.read_bytes()
-        return not data or "poncho_trace" in _json.loads(data)
+        with path.open("rb") as stream:
+            first = stream.read(1)
+            return not first or (first == b"{" and "poncho_trace" in _json.loads(first + stream.read()))
     except (OSError, ValueError, TypeError):
         return False
 

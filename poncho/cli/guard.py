@@ -48,9 +48,11 @@ class Parser(ArgumentParser):
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Write --help or --version; where argparse passes over what cannot be written, say so."""
+        stream = file or sys.stderr
         try:
-            (file or sys.stderr).write(message)
-            (file or sys.stderr).flush()
+            if stream is not None:
+                stream.write(message)
+                stream.flush()
         except OSError as error:
             raise SystemExit(_failed(self.prog, error, _form_of(self.words))) from error
 

@@ -96,9 +96,11 @@ def command(arguments: Namespace) -> int:
 
 
 def _check_is_trace(output: Path, named: Path) -> None:
-    """Refuse to write over anything but a trace, or nothing: the program itself, most likely. Raises UsageError."""
+    """Refuse to write over anything but a trace, or nothing: the program itself, most likely. Raises UsageError, StoreError."""
     from poncho.analysis.trace import is_trace
+    from poncho.store.atomic import check_replaceable
 
+    check_replaceable(output)
     if os.path.exists(output) and not is_trace(output):
         hint = "-o names the trace, which is written anew; the command stands behind --"
         raise UsageError(f"{named}: is no trace, and would be overwritten", hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import replace
@@ -90,6 +91,8 @@ def included_files(path: Path) -> tuple[Path, ...]:
     waiting = [path]
     while waiting:
         holder = waiting.pop()
+        if not os.path.isfile(holder):  # what is in a pipe can be read once
+            continue
         try:
             with holder.open("rb") as stream:
                 lines = _logical_lines(text_of(stream.read(MAX_SPEC_BYTES)))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from poncho.errors import UsageError
-from tests.support.cli import Finished, run_cli
+from tests.support.cli import Finished, environment, run_cli
 
 PACKAGE = b"\x1f\x8b\x08\x00 what looks like a package"
 
@@ -89,6 +90,17 @@ def test_a_spec_and_a_trace_are_written_again(there: Path) -> None:
         run_cli("poncho", "trace", "-o", "trace.json", "--", "python", "prog", cwd=there).ok()
     (there / "empty").touch()  # as mktemp makes it
     run_cli("poncho", "trace", "-o", "empty", "--", "python", "prog", cwd=there).ok()
+
+
+def test_a_pipe_is_read_once_and_written_over_by_nothing(there: Path) -> None:
+    (there / "run.sh").write_text('exec poncho lock <(cat s.json) -o new.json "$@"\n')
+    done = subprocess.run(
+        ["bash", "run.sh", "--offline"], cwd=there, env=environment(), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    os.mkfifo(there / "pipe")
+    for words in ("trace -o pipe -- python prog", "trace -o /dev/stdout -- python prog"):
+        assert "not a file" in run_cli("poncho", *words.split(), cwd=there, timeout=60).failed().stderr
 
 
 def test_a_lock_of_ours_is_written_in_its_place(there: Path) -> None:
