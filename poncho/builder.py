@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,20 +13,21 @@ from poncho._types import Event, Reporter, silent
 from poncho.analysis import find_environment as find_active_environment
 from poncho.engine import find_environment, native_platform, select_engine
 from poncho.engine.remembered import RememberingEngine
-from poncho.errors import SpecError, StoreError, UsageError
+from poncho.errors import SpecError, UsageError
 from poncho.fetch import kept_data
-from poncho.install import Installer, describe_prefix, prepare_existing, with_local_code
+from poncho.install import Installer, prepare_existing, with_local_code
+from poncho.install.description import describe_environment
 from poncho.lock.codec import dumps as lock_text
 from poncho.lock.foreign import lifted
 from poncho.lock.model import Lock, LockedConda
 from poncho.lock.portable import portable as portable_lock
 from poncho.pack import Overlay, PackedPackage, PackOptions, check_tools, pack
-from poncho.resolution import Means, installable, resolve_spec, update_lock, with_places
-from poncho.source import check_fresh, is_package, read_lock, read_source, read_text
+from poncho.resolution import Means, check_local, installable, resolve_spec, update_lock, with_places
+from poncho.source import check_fresh, is_own_lock, is_package, read_lock, read_source, read_text
 from poncho.space import Space
-from poncho.spec import Spec, as_spec, decode, dumps, portable, spec_digest
+from poncho.spec import Spec, as_spec, decode, dumps, included_files, portable, spec_digest
 from poncho.store import BuilderCache, atomic_file
-from poncho.store.atomic import check_replaceable
+from poncho.store.outputs import check_apart, check_kept, check_output, why_not
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,9 @@ def create(
     """
     options = _checked(options)
     target = as_path(output, "output").absolute()
+    check_outputs(source, output, options)
     options = replace(options, pack=options.pack.for_output(os.fspath(output)))
-    check_output(target, directory=options.pack.format == "dir")
     check_tools(options.pack)
-    if options.lock is not None and not options.locked:
-        check_output(options.lock.absolute())
     cache = options.cache or BuilderCache.default()
     with Space(cache, target, options.offline) as space:
         return _create(source, target, options, cache, space, reporter)
@@ -87,10 +85,7 @@ def _create(
     space: Space,
     reporter: Reporter,
 ) -> PackedPackage:
-    check_not_source(source, target)
     found = read(source, options=options, reporter=reporter)
-    if isinstance(found, Spec) and options.lock is not None and not options.locked:
-        check_not_source(source, options.lock)
     if isinstance(found, Path):
         if options.locked:
             raise UsageError(
@@ -127,7 +122,7 @@ def resolve(
     options, update = _checked(options), several(update)
     found = read(source, options=options, platform=platform, environment=environment, reporter=reporter)
     if isinstance(found, Path):
-        found = describe_prefix(found)[1]
+        found, options = _described(found, options, platform, reporter), replace(options, ignore_missing=False)
     if not update:
         return _locked(found, options, reporter, platform=platform)
     if isinstance(found, Lock):
@@ -146,12 +141,21 @@ def resolve(
     return replace(new, spec=asked, spec_digest=spec_digest(asked))
 
 
+def _described(prefix: Path, options: CreateOptions, platform: str | None, reporter: Reporter) -> Lock:
+    means = _means(options, reporter)
+    lock = describe_environment(prefix, engine=lambda: means.engine, cache=means.cache, reporter=reporter)
+    if platform not in (None, lock.platform):
+        hint = "leave the platform out, or lock a spec for it"
+        raise UsageError(f"{prefix}: is an environment for {lock.platform}, not for {platform}", hint=hint)
+    return lock
+
+
 def write_lock(lock: Lock, path: str | Path) -> None:
     """Write a lock; ``path`` appears whole or not at all. Local code below its directory is written relative to it."""
     if not isinstance(lock, Lock):
         raise UsageError(f"a Lock is needed, not {kind(lock)}", hint="poncho.resolve(spec) returns one")
     target = as_path(path, "the lock's file").absolute()
-    check_output(target)
+    check_output(target, example="lock.json")
     with atomic_file(target) as private:
         private.write_text(lock_text(lock, base=target.parent.resolve()), encoding="utf-8")
 
@@ -169,6 +173,11 @@ def read(
     A stream, such as standard input, holds a spec or a lock. Raises PonchoError.
     """
     options = _checked(options)
+    if environment is not None and not _may_hold_environments(source):
+        raise UsageError(
+            "there are no environments to choose from: a pixi.lock or conda-lock.yml has some",
+            hint="leave --environment out",
+        )
     if isinstance(source, Lock):
         return lifted(source)
     if isinstance(source, (Spec, Mapping)):
@@ -186,11 +195,15 @@ def read(
         return read_source(path, means=means, platform=platform, environment=environment)
     if path.name != str(source) or path.suffix in (".json", ".yml", ".yaml", ".txt", ".toml", ".py", ".lock"):
         raise SpecError(
-            f"cannot be read ({_why_not(path)})",
+            f"cannot be read ({why_not(path)})",
             source=str(source),
             hint="name a spec, a lock or a package, the directory of an environment, or a conda environment by its name",
         )
     return find_environment(str(source))
+
+
+def _may_hold_environments(source: object) -> bool:
+    return hasattr(source, "read") or (isinstance(source, (str, os.PathLike)) and os.path.isfile(source))
 
 
 def _checked(options: CreateOptions | None) -> CreateOptions:
@@ -224,7 +237,15 @@ def _locked(
     *,
     platform: str | None = None,
 ) -> Lock:
+    if options.ignore_missing:
+        said = "--ignore-missing-files has no effect: it is for conda environments, and this is none"
+        reporter(Event("warning", "solve", said))
     if isinstance(found, Lock):
+        if options.locked:
+            raise UsageError(
+                "what is named first is no spec: a lock or an environment is taken as it is, and no other lock checks it",
+                hint="name the spec there, or leave --locked out",
+            )
         return found
     means = _means(options, reporter)
     if options.locked:
@@ -232,6 +253,7 @@ def _locked(
             raise UsageError("a locked build needs the lock of the spec", hint="name it: --lock lock.json --locked")
         lock = read_lock(options.lock, means=means, platform=platform)
         check_fresh(lock, found, options.lock)
+        check_local(lock)
         return lock
     spec = _with_local_code(found, options, reporter)
     return resolve_spec(spec, written=found, means=means, platform=platform or native_platform())
@@ -244,49 +266,22 @@ def _means(options: CreateOptions, reporter: Reporter) -> Means:
     return replace(means, prefix=lambda conda: _installer(conda, means).environments().conda_only())
 
 
-def check_output(target: Path, *, directory: bool = False) -> None:
-    """Refuse an output that could not be written, before any work is done. Raises StoreError.
+def check_outputs(source: object, output: str | Path | None, options: CreateOptions) -> None:
+    """Refuse, before any work is done, what ``create`` would write where it cannot, over what it reads, or twice.
 
-    With ``directory`` it is to be a new or empty directory.
+    ``output`` None is a build that writes no package. A package may take its own place, and so may a lock of ours.
+    Raises StoreError, UsageError.
     """
-    is_directory = os.path.isdir(target)
-    if directory and os.path.exists(target) and not is_directory:
-        raise StoreError(f"{target}: is a file, not a directory", hint="name a new directory")
-    if directory and is_directory and not _is_empty(target):
-        raise StoreError(f"{target}: exists and is not empty", hint="name a new directory, or empty it")
-    if is_directory and not directory:
-        raise StoreError(f"{target}: is a directory", hint=f"name a file, for example {target / 'env.tar.gz'}")
-    why = _why_not(target)
-    if not os.path.isdir(target.parent) and why in (None, os.strerror(errno.ENOENT)):
-        raise StoreError(f"{target.parent}: no such directory", hint=f"create it first: mkdir -p {target.parent}")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise StoreError(f"{target.parent}: cannot be written", hint="choose a directory that you may write to")
-    if why not in (None, os.strerror(errno.ENOENT)):
-        raise StoreError(f"{target}: cannot be written ({why})", hint="choose another name")
-    check_replaceable(target)
-
-
-def check_not_source(source: object, target: Path) -> None:
-    """Refuse to write over the text that the work starts from. A package may replace itself. Raises UsageError."""
-    if not isinstance(source, (str, Path)) or not os.path.isfile(source) or not os.path.isfile(target):
-        return
-    if os.path.samefile(source, target) and not is_package(Path(source)):
-        raise UsageError(f"{target}: is what is to be read, and would be overwritten", hint="name another file")
-
-
-def _why_not(path: Path) -> str | None:
-    try:
-        path.lstat()
-    except (OSError, ValueError) as error:
-        return getattr(error, "strerror", None) or str(error)
-    return None
-
-
-def _is_empty(directory: Path) -> bool:
-    try:
-        return not any(directory.iterdir())
-    except OSError as error:
-        raise StoreError(f"{directory}: cannot be read ({error.strerror})") from error
+    lock = options.lock
+    texts = included_files(Path(source)) if isinstance(source, (str, Path)) else ()
+    if output is not None:
+        target = Path(output).absolute()
+        check_output(target, directory=options.pack.for_output(os.fspath(output)).format == "dir")
+        check_kept(target, source, *texts, lock if options.locked else None, unless=is_package)
+    if lock is not None and not options.locked:
+        check_output(lock.absolute(), example="lock.json")
+        check_apart(output, lock)
+        check_kept(lock, source, *texts, unless=is_own_lock)
 
 
 def _create_from_lock(lock: Lock, target: Path, options: CreateOptions, reporter: Reporter) -> PackedPackage:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ from packaging.utils import canonicalize_name
 from poncho import _json
 from poncho.fetch import remote_size
 from poncho.fetch.remote import Remote
+from poncho.install import InstalledDistribution, installed_distributions
 from poncho.lock.codec import document
 from poncho.lock.model import Lock, LockedConda, LockedGit, LockedPip
 from poncho.store import BuilderCache
@@ -99,7 +101,7 @@ def preview(lock: Lock, *, cache: BuilderCache, offline: bool = False, prefix: P
     With ``prefix``, the environment that the lock describes, everything is there already.
     """
     if prefix is not None:
-        return Preview(lock, tuple(_there(lock, prefix)))
+        return Preview(lock, tuple(_there(lock, prefix, cache)))
     tasks: list[Callable[[], Part]] = [lambda one=one: _conda(one, cache) for one in lock.conda]  # type: ignore[misc]
     tasks += [lambda one=one: _pip(one, cache, offline) for one in lock.pip]  # type: ignore[misc]
     tasks += [lambda name=name, one=one: _git(name, one, cache) for name, one in lock.git.items()]  # type: ignore[misc]
@@ -164,7 +166,7 @@ def _git(name: str, item: LockedGit, cache: BuilderCache) -> Part:
     return Part("git", name, item.commit[:12], cached=held)
 
 
-def _there(lock: Lock, prefix: Path) -> Iterable[Part]:
+def _there(lock: Lock, prefix: Path, cache: BuilderCache) -> Iterable[Part]:
     sizes: dict[str, int] = {}
     for record in (prefix / "conda-meta").glob("*.json"):
         try:
@@ -176,9 +178,23 @@ def _there(lock: Lock, prefix: Path) -> Iterable[Part]:
         )
     for one in lock.conda:
         installed = sizes.get(one.name)
-        yield Part("conda", one.name, f"{one.version} {one.build}", one.size, installed, installed is not None, True)
+        if installed is None:  # a virtual environment borrows its interpreter
+            yield replace(_conda(one, cache), cached=True)
+            continue
+        yield Part("conda", one.name, f"{one.version} {one.build}", one.size, installed, True, True)
+    held = {item.name: _recorded(item) for item in installed_distributions(prefix)}
     for item in lock.pip:
-        yield Part("pip", item.name, item.version, item.size, cached=True)
+        size = held.get(canonicalize_name(item.name))
+        yield Part("pip", item.name, item.version, item.size, size, size is not None, True)
+
+
+def _recorded(item: InstalledDistribution) -> int | None:
+    """Return the bytes that a distribution's RECORD says it has; None where it says nothing."""
+    try:
+        with (item.metadata / "RECORD").open(newline="", encoding="utf-8", errors="replace") as stream:
+            return sum(int(row[2]) for row in csv.reader(stream) if len(row) == 3 and row[2].isdecimal()) or None
+    except (OSError, csv.Error, ValueError):
+        return None
 
 
 def _uv_entry(item: LockedPip, cache: BuilderCache) -> Path | None:

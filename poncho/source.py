@@ -43,6 +43,8 @@ def read_source(
             f"cannot be read ({error.strerror})", source=str(path), hint="check the path, and whether you may read it"
         ) from error
     if _is_package(data):
+        if environment is not None:
+            raise SpecError("has no environments to choose from", source=str(path), hint="leave --environment out")
         return _of_package(path)
     if len(data) > _LIMIT:
         raise SpecError(
@@ -68,8 +70,10 @@ def read_text(
     base = base or Path.cwd()
     kind = lock_kind(text, source=source)
     wanted = platform or native_platform()
+    if environment is not None and kind not in ("conda-lock", "pixi"):
+        raise SpecError("has no environments to choose from", source=source, hint="leave --environment out")
     if kind is None:
-        spec = loads_spec(text, source=source, base=base)
+        spec = loads_spec(text, source=source, base=base, there=True)
         if source is not None and _INSTALLABLE.search(text) and text.lstrip()[:1] != "{" and not has_script_block(text):
             said = f'{source}: its requirements are packed, the project itself is not: that is a spec with "pip": ["{base}"]'
             means.reporter(Event("warning", "solve", said))
@@ -87,8 +91,6 @@ def read_text(
     else:
         pylock = read_pylock(text, source=source)
         lock = lock_from_pylock(pylock, platform=wanted, means=means, base=base, source=source)
-    if environment is not None and kind not in ("conda-lock", "pixi"):
-        raise SpecError("has no environments to choose from", source=source, hint="leave --environment out")
     if platform is not None and lock.platform != platform:
         hint = "leave --platform out, or lock the spec for that one"
         raise SpecError(f"is a lock for {lock.platform}, not for {platform}", source=source, hint=hint)
@@ -119,8 +121,12 @@ def check_fresh(lock: Lock, spec: Spec, path: Path, *, moving: Sequence[str] = (
     known = {spelling for name in moving for spelling in (name, name.lower(), canonicalize_name(name))}
     if names is not None and names <= known:
         return
-    again = f"poncho lock {spec.source or 'SPEC'} -o {path}"
-    if names:
+    # Only a lock of ours may be written anew: a package with a lock inside, or another tool's, stays what it is.
+    own = is_own_lock(path)
+    again = f"poncho lock {spec.source or 'SPEC'} -o {path if own else 'lock.json'}"
+    if not own:
+        again += ", and name that lock"
+    elif names:
         again += "; all else stays as it is with " + " ".join(f"--update {name}" for name in sorted({*names, *moving}))
     changes = spec_changes(lock.spec, spec) if lock.spec else ()
     raise SpecError(
@@ -140,6 +146,16 @@ def is_package(path: Path) -> bool:
         return False
 
 
+def is_own_lock(path: Path) -> bool:
+    """Tell whether a file is a lock of PONCHO's own, which a newer one may replace."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_LIMIT)
+        return not _is_package(data) and lock_kind(decode(data)) == "poncho"
+    except (OSError, SpecError):
+        return False
+
+
 def _is_package(data: bytes) -> bool:
     # A self-extracting package begins like a script; no text holds a zero byte, but for UTF-16.
     if data.startswith(UTF_16):
@@ -151,10 +167,14 @@ def _of_package(path: Path) -> Lock:
     try:
         package = open_package(path)
     except PackageError as error:
+        why = error.message.removeprefix(f"{path}: ")
+        other = why == "is not a package"
         raise SpecError(
-            "is not text (UTF-8), so it is no spec, and it is no package that can be read",
+            f"is not text (UTF-8), so it is no spec, and no package {'either' if other else f'that can be read: {why}'}",
             source=str(path),
-            hint=error.message,
+            hint='name a spec, a lock or a package; a spec brings data along that it has in "http" or "git"'
+            if other
+            else error.hint or "build or copy it again",
         ) from error
     if package.lock_text is None:
         raise PackageError(

@@ -39,7 +39,8 @@ def declared_in(units: list[Unit], python: str) -> tuple[list[Declared], list[Pr
         try:
             spec = from_script(unit.text)
         except SpecError as error:
-            problems.append(Problem(place, f"its PEP 723 block is left out: {error.message}"))
+            meant = f" ({error.hint})" if error.hint else ""
+            problems.append(Problem(place, f"its PEP 723 block is left out: {error.message}{meant}"))
             continue
         found += [Declared(requirement, place) for requirement in spec.pip]
         if spec.python and not _allows(spec.python, python):

@@ -36,6 +36,10 @@ class NotANotebookError(ValueError):
     """The text is no notebook; the message says why."""
 
 
+class OtherLanguageError(NotANotebookError):
+    """A notebook, and none of Python."""
+
+
 def read_cells(text: str) -> list[tuple[int, str]]:
     """Return ``(cell number from 1, Python text)`` of each code cell. Raises NotANotebookError."""
     try:
@@ -51,7 +55,7 @@ def read_cells(text: str) -> list[tuple[int, str]]:
         raise NotANotebookError("not a notebook: it has no cells")
     language = _language(document.get("metadata"))
     if language not in ("", "python", "ipython", "python3", "python2"):
-        raise NotANotebookError(f"a notebook in {language}, not in Python")
+        raise OtherLanguageError(f"a notebook in {language}, not in Python")
     found = []
     for number, cell in enumerate(cells, 1):
         if isinstance(cell, dict) and cell.get("cell_type") == "code":

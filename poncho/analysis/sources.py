@@ -109,7 +109,10 @@ def _from_path(path: Path, paths: tuple[Path, ...], problems: list[Problem]) -> 
     try:
         if not path.is_dir():
             _refuse_spec(path)
-            yield unit_of_file(path, paths)
+            unit = unit_of_file(path, paths)
+            if unit.is_notebook:
+                _check_notebook(path, unit.text)
+            yield unit
             return
     except UnreadableError as error:
         if error.damaged:
@@ -133,6 +136,19 @@ def _from_path(path: Path, paths: tuple[Path, ...], problems: list[Problem]) -> 
             hint="name a directory with .py files or notebooks in it",
             context={"file": str(path)},
         )
+
+
+def _check_notebook(path: Path, text: str) -> None:
+    """Refuse a notebook that was named and is damaged; one in another language is told like a file that is no source."""
+    from poncho.analysis.notebook import NotANotebookError, OtherLanguageError, read_cells
+
+    try:
+        read_cells(text)
+    except OtherLanguageError as error:
+        raise UnreadableError(str(error), damaged=True) from error
+    except NotANotebookError as error:
+        hint = "open it in Jupyter and save it again; Python source is named .py"
+        raise AnalysisError(f"cannot read {path}: {error}", hint=hint, context={"file": str(path)}) from error
 
 
 def _unreadable(path: Path, why: str) -> AnalysisError:

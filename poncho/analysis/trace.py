@@ -95,6 +95,16 @@ def read_trace(path: Path) -> Trace:
         raise AnalysisError(f"{path}: a trace with {type(error).__name__} at {error}", hint="trace again") from error
 
 
+def is_trace(path: Path) -> bool:
+    """Tell whether a file is what ``poncho trace`` wrote, of any form, or empty."""
+    try:
+        with path.open("rb") as stream:
+            first = stream.read(1)
+            return not first or (first == b"{" and "poncho_trace" in _json.loads(first + stream.read()))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
 def merged(traces: Sequence[Trace]) -> Trace:
     """Return several runs in one environment as one. Raises AnalysisError for runs in different ones."""
     first = traces[0]

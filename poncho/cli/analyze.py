@@ -140,6 +140,7 @@ def command(arguments: Namespace) -> int:
         raise UsageError(
             f"{out}: OUT would overwrite a program", hint="the last argument is the spec, for example spec.json"
         )
+    _check_out(out, arguments, sources)
     stdin = _stdin(sources)
     analysis = _analysis(arguments, sources, stdin, strict=True)
     if not arguments.quiet:
@@ -162,11 +163,11 @@ def command(arguments: Namespace) -> int:
             from poncho.cli.shown import say_differences
 
             say_differences(prog, analysis)
-    if out == "-":
-        sys.stdout.write(analysis.dumps())
-    else:
+    if out != "-":
         _write(Path(out), analysis.dumps())
-    if arguments.json and out != "-":
+    elif not arguments.json:
+        sys.stdout.write(analysis.dumps())
+    if arguments.json:
         print(json.dumps(analysis.to_json(), indent=4, sort_keys=True))
     elif arguments.verbose or (sys.stderr.isatty() and not arguments.quiet and out != "-"):
         _table(prog, analysis)
@@ -243,11 +244,35 @@ def _mapping(pairs: Sequence[str]) -> Mapping[str, str]:
     return mapping
 
 
+def _check_out(out: str, arguments: Namespace, sources: Sequence[str]) -> None:
+    """Refuse an OUT that is read, or is a directory, before any work is done. Raises UsageError."""
+    from poncho.store.outputs import check_kept
+
+    if out == "-":
+        return
+    if os.path.isdir(out):
+        raise UsageError(f"{out}: is a directory", hint=f"name a file, for example {Path(out) / 'spec.json'}")
+    inside = [source for source in sources if source != "-" and os.path.isdir(source) and _holds(source, out)]
+    # A spec lies beside its program, and is written again and again; the project's own files are read.
+    own = [out] if inside and os.path.isfile(out) and not _may_be_spec(out) else []
+    check_kept(out, *sources, *arguments.trace, arguments.verify, *own)
+
+
+def _holds(directory: str, file: str) -> bool:
+    return os.path.realpath(file).startswith(os.path.join(os.path.realpath(directory), ""))
+
+
+def _may_be_spec(file: str) -> bool:
+    try:
+        with open(file, "rb") as stream:
+            return stream.read(1 << 12).lstrip()[:1] in (b"", b"{")
+    except OSError:
+        return True  # said where it is written
+
+
 def _write(path: Path, text: str) -> None:
     from poncho.store import atomic_file
 
-    if os.path.isdir(path):
-        raise UsageError(f"{path}: is a directory", hint=f"name a file, for example {path / 'spec.json'}")
     with atomic_file(path) as private:
         private.write_text(text, encoding="utf-8")
 

@@ -62,6 +62,8 @@ def command(arguments: Namespace) -> int:
     limited = arguments.older_than is not None or arguments.max_size is not None or arguments.all
     if limited and arguments.action != "prune":
         raise UsageError("--older-than, --max-size and --all go with prune", hint="poncho cache prune --older-than 30d")
+    if arguments.all and (arguments.older_than is not None or arguments.max_size is not None):
+        raise UsageError("--all goes with no limit", hint="leave --all out, or the limit")
     if arguments.dry_run and arguments.action not in ("prune", "verify"):
         raise UsageError("--dry-run goes with prune and verify", hint="list and path delete nothing: leave it out")
     cache = BuilderCache(arguments.cache.absolute()) if arguments.cache else BuilderCache.default()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from argparse import Action, ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Iterator
@@ -33,7 +34,10 @@ def make_parser(prog: str) -> Parser:
 
 def command(arguments: Namespace) -> int:
     """Write the completion to standard output."""
-    sys.stdout.write(completion(arguments.name, arguments.shell))
+    text = completion(arguments.name, arguments.shell)
+    if arguments.json:
+        text = json.dumps({"command": arguments.name, "shell": arguments.shell, "completion": text}, indent=4) + "\n"
+    sys.stdout.write(text)
     return 0
 
 

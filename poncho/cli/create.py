@@ -15,6 +15,7 @@ from poncho.cli.events import write_line
 from poncho.cli.guard import Parser, add_common, run
 from poncho.cli.progress import add_progress, reporter_for, shown_as
 from poncho.cli.said import say
+from poncho.cli.units import threads
 from poncho.errors import UsageError
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def make_parser(prog: str) -> Parser:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="show what would be packed, exactly, with sizes and what is cached already; build nothing, write no OUTPUT",
+        help="show what would be packed, exactly, with sizes and what is cached already; build nothing, write no OUTPUT "
+        "(--lock is written)",
     )
     parser.add_argument("--offline", action="store_true", help="use only what the caches hold")
     parser.add_argument(
@@ -109,7 +111,7 @@ def make_parser(prog: str) -> Parser:
         help="how a squashfs image is compressed (default: zstd; gzip has the levels 1 to 9, default 6)",
     )
     parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="threads that compress (default: one per processor)"
+        "--threads", type=threads, default=0, metavar="N", help="threads that compress (default: one per processor)"
     )
     parser.add_argument(
         "--no-cache",
@@ -210,7 +212,7 @@ def _approximate(
     source: Spec | Lock | Path | str, arguments: Namespace, options: CreateOptions, reporter: Reporter
 ) -> int:
     """Take a package out of the cache that satisfies the spec, or build it into the cache; say what was done."""
-    from poncho.builder import read
+    from poncho.builder import check_outputs, read
     from poncho.compat.cache import place_package
     from poncho.package import open_package
     from poncho.spec import Spec
@@ -228,6 +230,7 @@ def _approximate(
             raise UsageError(f"{option}: --approx takes a package as it was built before", hint=hint)
     if options.pack.for_output(arguments.output).format != "tar.gz":
         raise UsageError("--approx serves .tar.gz packages", hint="name the output so, or leave --approx out")
+    check_outputs(arguments.spec, arguments.output, options)
     spec = read(source, options=options, reporter=reporter)
     if not isinstance(spec, Spec):
         raise UsageError(f"{arguments.spec}: --approx needs a spec", hint="a lock or environment is packed as it is")

@@ -20,21 +20,20 @@ if TYPE_CHECKING:
 
 def show(arguments: Namespace, options: CreateOptions, prog: str) -> int:
     """Resolve, and write a table (or with ``--json`` the lock and the sizes) to standard output."""
-    from poncho.builder import check_output, read, resolve
-    from poncho.install import describe_prefix
+    from poncho.builder import check_outputs, read, resolve, write_lock
     from poncho.preview import preview
     from poncho.store import BuilderCache
 
-    if arguments.output is not None:
-        directory = options.pack.for_output(arguments.output).format == "dir"
-        check_output(Path(arguments.output).absolute(), directory=directory)
+    check_outputs(arguments.spec, arguments.output, options)
     cache = options.cache or BuilderCache.default()
     with reporter_for(arguments, prog) as reporter:
         given = sys.stdin.buffer if arguments.spec == "-" else arguments.spec
         found = read(given, options=options, reporter=reporter)
         prefix = found if isinstance(found, Path) else None
-        lock = describe_prefix(prefix)[1] if prefix else resolve(found, options=options, reporter=reporter)
+        lock = resolve(found, options=options, reporter=reporter)
         seen = preview(lock, cache=cache, offline=arguments.offline, prefix=prefix)
+    if options.lock is not None and not options.locked:
+        write_lock(lock, options.lock)
     if arguments.json:
         print(json.dumps(seen.to_json(), indent=4, sort_keys=True))
     else:
@@ -43,7 +42,8 @@ def show(arguments: Namespace, options: CreateOptions, prog: str) -> int:
     if shown_as(arguments) == "json":
         write_line("result", {"result": seen.to_json()})
     elif not arguments.quiet and not arguments.json:
-        say(f"{prog}: nothing was built (--dry-run)")
+        wrote = f", {options.lock} was written" if options.lock is not None and not options.locked else ""
+        say(f"{prog}: nothing was built (--dry-run){wrote}")
     return 0
 
 

@@ -12,15 +12,16 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from poncho import _cleanup
 from poncho._redact import redact
 from poncho._version import __version__
 from poncho.cli.events import write_line
-from poncho.cli.said import say, say_lines, shown_lines
-from poncho.errors import PonchoError
+from poncho.cli.said import say_lines, shown_lines
+from poncho.errors import PonchoError, UsageError
 
 Command = Callable[[Namespace], int]
 _UNKNOWN = "unrecognized arguments: "  # argparse's words
@@ -36,11 +37,24 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 class Parser(ArgumentParser):
     """An argument parser whose errors look like all others: one line, one hint, exit status 2."""
 
+    # What it is called with: an error may come before the options are known.
+    words: Sequence[str] = ()
+
     def error(self, message: str) -> NoReturn:
-        say(f"{self.prog}: error: {message}")
         words = message.removeprefix(_UNKNOWN).split() if message.startswith(_UNKNOWN) else []
-        say(f"hint: {self.near(words) or f'{self.prog} --help shows how it is called'}")
+        hint = self.near(words) or f"{self.prog} --help shows how it is called"
+        _show(self.prog, UsageError(message, hint=hint), _form_of(self.words))
         raise SystemExit(2)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Write --help or --version; where argparse passes over what cannot be written, say so."""
+        stream = file or sys.stderr
+        try:
+            if stream is not None:
+                stream.write(message)
+                stream.flush()
+        except OSError as error:
+            raise SystemExit(_failed(self.prog, error, _form_of(self.words))) from error
 
     def near(self, words: Sequence[str]) -> str | None:
         """Return what ``words``, which this command does not know, were probably meant to be."""
@@ -74,6 +88,8 @@ def run(parser: ArgumentParser, command: Command, argv: Sequence[str] | None) ->
     # What goes to stdout is data for programs: the same bytes under every locale.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    if isinstance(parser, Parser):
+        parser.words = sys.argv[1:] if argv is None else argv
     arguments = parser.parse_intermixed_args(argv)
     arguments.prog = parser.prog
     try:
@@ -190,6 +206,13 @@ def _end_interrupted(prog: str, number: int, arguments: Namespace) -> int:
     else:
         _say(f"{prog}: interrupted ({name}); {left}")
     return 128 + number
+
+
+def _form_of(words: Sequence[str]) -> Namespace:
+    """Return how an error is to be shown by what was typed, as far as that can be told."""
+    own = list(words[: words.index("--")] if "--" in words else words)
+    events = "--progress=json" in own or ("--progress", "json") in pairwise(own)
+    return Namespace(debug=False, json="--json" in own, progress="json" if events else None)
 
 
 def _say(words: str) -> None:

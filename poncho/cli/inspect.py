@@ -48,6 +48,7 @@ def make_parser(prog: str) -> Parser:
 def command(arguments: Namespace) -> int:
     """Look, and print or write what the arguments ask for."""
     from poncho.look import look, open_source
+    from poncho.store.outputs import check_kept
 
     if arguments.spec or arguments.lock:
         source = open_source(arguments.environment)
@@ -59,6 +60,7 @@ def command(arguments: Namespace) -> int:
         # As it is: data for programs. On a terminal nothing in it may act.
         sys.stdout.write(_for_terminal(text) if sys.stdout.isatty() else text)
         return 0
+    check_kept(arguments.html, arguments.environment)
     inventory = look(arguments.environment)
     if arguments.html:
         _write_page(inventory, arguments)

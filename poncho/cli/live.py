@@ -62,9 +62,14 @@ def live(prog: str, console: Console | None = None) -> Iterator[Reporter]:
         with lock:
             display.steps.add(event)
 
-    with view:
-        console.show_cursor(True)
-        yield report
+    try:
+        with view:
+            console.show_cursor(True)
+            yield report
+    finally:
+        # Where there is no terminal the last state is written without an end of its line.
+        if not console.is_terminal and display.steps.all:
+            console.line()
 
 
 class _Display:

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 _PROG = "poncho lock"
 _DESCRIPTION = "Resolve a spec and write its lock: every package with URL and sha256, every commit, every digest."
-_EPILOG = """SPEC is a spec of any kind, a lock of any kind (ours, conda-lock.yml, pixi.lock, an @EXPLICIT list,
-pylock.toml), a package (its own lock comes out), or '-' for a spec or lock on standard input. Build from a lock by
-'poncho create lock.json env.tar.gz'."""
+_EPILOG = """SPEC is the directory of a conda or virtual environment or a conda environment's name (what is installed there),
+a spec of any kind, a lock of any kind (ours, conda-lock.yml, pixi.lock, an @EXPLICIT list, pylock.toml), a package (its
+own lock comes out), or '-' for a spec or lock on standard input. Build from a lock by 'poncho create lock.json
+env.tar.gz'."""
 
 
 def make_parser(prog: str) -> Parser:
@@ -54,7 +55,7 @@ def make_parser(prog: str) -> Parser:
 
 def command(arguments: Namespace) -> int:
     """Lock what the arguments ask for."""
-    from poncho.builder import CreateOptions, check_not_source, read, resolve, write_lock
+    from poncho.builder import CreateOptions, check_outputs, read, resolve, write_lock
     from poncho.errors import SpecError, UsageError
     from poncho.lock.codec import dumps
     from poncho.lock.compare import lock_changes
@@ -62,7 +63,9 @@ def command(arguments: Namespace) -> int:
 
     if arguments.output == Path("-"):
         arguments.output = None
-    if arguments.locked and (arguments.output is None or arguments.update):
+    if arguments.locked and arguments.update:
+        raise UsageError("--update moves packages, and --locked lets nothing be written", hint="leave one of them out")
+    if arguments.locked and arguments.output is None:
         raise UsageError("--locked checks a lock: name it", hint="poncho lock spec.json -o lock.json --locked")
     options = CreateOptions(
         conda_executable=arguments.conda_executable,
@@ -70,12 +73,11 @@ def command(arguments: Namespace) -> int:
         lock=arguments.output,
         locked=arguments.locked,
     )
+    check_outputs(arguments.spec, None, options)
     choice = {"platform": arguments.platform, "environment": arguments.environment}
     with reporter_for(arguments, _PROG) as reporter:
         given = sys.stdin.buffer if arguments.spec == "-" else arguments.spec
         source = read(given, options=options, reporter=reporter, **choice)
-        if not isinstance(source, Lock) and arguments.output is not None and not arguments.locked:
-            check_not_source(arguments.spec, arguments.output)
         old: object = source
         if arguments.update and not isinstance(source, Lock) and arguments.output is not None:
             if not os.path.exists(arguments.output):

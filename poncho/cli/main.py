@@ -39,6 +39,7 @@ _SUBCOMMANDS = {
     "completion": (_SHELL, "completion for bash, zsh or fish"),
     "man": (_SHELL, "manual pages"),
 }
+_COMMON = ("-q", "--quiet", "-v", "--verbose", "--debug", "--json")
 COMMANDS = {name: words for name, (_, words) in _SUBCOMMANDS.items()}
 _DESCRIPTION = "Put an application's whole software world into one file and run it on any machine."
 _EPILOG = "poncho COMMAND --help shows how each is called; poncho man COMMAND is its manual page."
@@ -49,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["help"]:
         words = words[1:] if words[1:] and words[1] not in _SUBCOMMANDS else [*words[1:2], "--help"]
+    # Options that every command has may stand before it, too.
+    before = next((number for number, word in enumerate(words) if word not in _COMMON), len(words))
+    if before and words[before : before + 1] and words[before] in _SUBCOMMANDS and words[before] != "run":
+        words = [words[before], *words[:before], *words[before + 1 :]]
     if words[:1] == ["run"]:
         # The runner's own parser, untouched: everything after the first word that is no option is the command.
         from poncho.cli.run import become_runner
@@ -58,10 +63,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         module = _module(words[0])
         return run(module.make_parser(f"poncho {words[0]}"), module.command, words[1:])
     parser = make_root("poncho")
+    parser.words = words
     parser.add_argument("subcommand", metavar="COMMAND", nargs="?")
-    arguments, _ = parser.parse_known_args(words)
+    arguments, unknown = parser.parse_known_args(words)
     if arguments.subcommand is None:
         parser.error("a COMMAND is needed: " + ", ".join(_SUBCOMMANDS))
+    if arguments.subcommand in _SUBCOMMANDS:
+        parser.error(f"options stand behind the command: poncho {' '.join([arguments.subcommand, *unknown])}")
     near = difflib.get_close_matches(arguments.subcommand, _SUBCOMMANDS, n=1)
     meant = f" (did you mean {near[0]}?)" if near else ""
     parser.error(f"there is no command {arguments.subcommand!r}{meant}: there are {', '.join(_SUBCOMMANDS)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -40,18 +41,24 @@ def command(arguments: Namespace) -> int:
     if arguments.output_dir is not None:
         try:
             arguments.output_dir.mkdir(parents=True, exist_ok=True)
-            for file, page in pages().items():
+            written = pages()
+            for file, page in written.items():
                 (arguments.output_dir / file).write_text(page, encoding="utf-8")
         except OSError as error:
             raise StoreError(
                 f"{error.filename}: cannot be written ({error.strerror})", hint="name a directory that you may write to"
             ) from error
+        if arguments.json:
+            print(json.dumps({"directory": str(arguments.output_dir), "files": list(written)}, indent=4))
         return 0
     known = [*subcommands(), *NAMES]
     name = next((one for one in (arguments.name, f"poncho {arguments.name}") if one in known), None)
     if name is None:
         raise UsageError(f"there is no command {arguments.name!r}", hint=f"there are {', '.join(known)}")
     text = manual_page(name)
+    if arguments.json:
+        print(json.dumps({"command": name, "page": text}, indent=4))
+        return 0
     program = shutil.which("man")
     if arguments.roff or program is None or not sys.stdout.isatty():
         sys.stdout.write(text)

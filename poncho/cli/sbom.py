@@ -30,7 +30,9 @@ def command(arguments: Namespace) -> int:
     """Write it. It is JSON with or without ``--json``."""
     from poncho.look.sbom import bill_of_materials
     from poncho.store import atomic_file
+    from poncho.store.outputs import check_kept
 
+    check_kept(arguments.output, arguments.environment)
     found = bill_of_materials(arguments.environment, name=arguments.name)
     text = json.dumps(found, indent=2) + "\n"
     if arguments.output in (None, Path("-")):

@@ -49,7 +49,14 @@ def command(arguments: Namespace) -> int:
     """Write the program, and the package that it needs."""
     from poncho.analysis import find_environment
     from poncho.compat.package_serverize import create_library_code, pack_library_code
+    from poncho.store.outputs import check_apart, check_kept, check_output
 
+    check_kept(arguments.dest, arguments.src)
+    if arguments.pack:
+        # Before the program is written: it is of no use without its package.
+        check_output(Path(arguments.pack).absolute())
+        check_kept(arguments.pack, arguments.src)
+        check_apart(arguments.dest, arguments.pack)
     create_library_code(arguments.src, arguments.function, arguments.dest, arguments.version)
     if arguments.pack:
         with reporter_for(arguments, _PROG) as reporter:

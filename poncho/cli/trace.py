@@ -62,6 +62,7 @@ def command(arguments: Namespace) -> int:
         raise UsageError(
             f"{arguments.output}: cannot be written", hint="name a file in a directory that is there: -o FILE"
         )
+    _check_is_trace(output, arguments.output)
     try:
         status, found = trace(arguments.command, os.environ)
     except AnalysisError as error:
@@ -92,3 +93,14 @@ def command(arguments: Namespace) -> int:
                 f"poncho trace: note: the command ended with status {status}: what it would have loaded later is not there"
             )
     return status
+
+
+def _check_is_trace(output: Path, named: Path) -> None:
+    """Refuse to write over anything but a trace, or nothing: the program itself, most likely. Raises UsageError, StoreError."""
+    from poncho.analysis.trace import is_trace
+    from poncho.store.atomic import check_replaceable
+
+    check_replaceable(output)
+    if os.path.exists(output) and not is_trace(output):
+        hint = "-o names the trace, which is written anew; the command stands behind --"
+        raise UsageError(f"{named}: is no trace, and would be overwritten", hint=hint)

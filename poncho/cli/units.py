@@ -29,6 +29,13 @@ def duration(text: str) -> int:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
+def threads(text: str) -> int:
+    """Return a number of threads; 0 is one per processor."""
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII):
+        raise ArgumentTypeError(f"{text!r} is no number of threads: 1, 2, … or 0 for one per processor")
+    return int(text)
+
+
 def size(text: str) -> int:
     """Return bytes: of ``500M``, ``20G``, ``1GiB``; units are powers of 1024."""
     match = re.fullmatch(r"(\d{1,18})([kmgt]?)(i?b)?", text.lower(), re.ASCII)

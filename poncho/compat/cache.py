@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poncho._types import Event, Reporter, silent
-from poncho.builder import CreateOptions, check_output, create
+from poncho.builder import CreateOptions, create
 from poncho.compat.approximate import Approximation, find_superset
 from poncho.compat.identity import Today, package_identity, today
 from poncho.engine import native_platform
@@ -21,6 +21,7 @@ from poncho.lock.codec import loads as read_lock
 from poncho.package import open_package
 from poncho.spec import Spec
 from poncho.store import BuilderCache, answer_key, atomic_file, exclusive
+from poncho.store.outputs import check_output
 
 _FICLONE = 0x40049409
 

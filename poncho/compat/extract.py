@@ -36,7 +36,9 @@ def extract_file(path: Path, names: Sequence[str], optional: Sequence[str] = ())
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise AnalysisError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+        why = getattr(error, "strerror", None) or error
+        hint = "name the Python file that defines the functions, in UTF-8"
+        raise AnalysisError(f"{path}: cannot be read ({why})", hint=hint) from error
     return extract(text, names, optional, label=str(path))
 
 

@@ -10,6 +10,7 @@ from poncho._arguments import as_path, several
 from poncho.analysis import analyze
 from poncho.errors import UsageError
 from poncho.store import atomic_file
+from poncho.store.outputs import check_kept
 
 __all__ = ["create_spec", "create_spec_from_functions"]
 
@@ -29,6 +30,7 @@ def create_spec(
     the program is run. Raises PonchoError.
     """
     path = filename if str(filename) == "-" else as_path(filename, "the program")
+    check_kept(out, path)
     analysis = analyze(
         [path], toplevel=toplevel, function=function, mapping=_mapping(pkg_mapping), extra=several(extra_pkg or ())
     )

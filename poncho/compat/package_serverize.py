@@ -21,6 +21,7 @@ from poncho.compat.own_code import pickled
 from poncho.errors import UsageError
 from poncho.spec import Spec
 from poncho.store import atomic_file
+from poncho.store.outputs import check_apart, check_kept
 
 __all__ = [
     "create_library_code",
@@ -89,6 +90,7 @@ def generate_library(
     if exec_mode not in EXEC_MODES:
         raise UsageError(f"exec_mode {exec_mode!r} is unknown", hint=f"use {' or '.join(EXEC_MODES)}")
     _check_names(functions)
+    check_apart(library_code_path, library_info_path, library_env_path if need_pack else None)
     info = {
         "name": library_name,
         "exec_mode": exec_mode,
@@ -150,6 +152,7 @@ def create_library_code(
     hoisted = generate.hoisted_code(hoisting_modules)
     if not funcs:
         raise UsageError("a library needs at least one function")
+    check_kept(dest, path)
     extract = extract_file(Path(path), list(dict.fromkeys(funcs)), optional=["name"])
     generate.write_program(generate.served_source(extract, kind, hoisted), Path(dest))
 
@@ -161,6 +164,7 @@ def pack_library_code(
 
     ``prefix`` is the environment whose versions count (default: this interpreter's). Raises PonchoError.
     """
+    check_kept(envpath, path)
     place_package(_spec([Path(path)], prefix or Path(sys.prefix)), Path(envpath), reporter=reporter)
 
 

@@ -46,7 +46,13 @@ def resolve_spec(spec: Spec, *, means: Means, platform: str, written: Spec | Non
     asked = portable(written or spec)
     base = choose_base(spec, platform, means)
     git, http = resolve_data(spec.git, spec.http, cache=cache, offline=offline, reporter=reporter)
-    conda = resolve_conda(spec, engine=engine, base=base, platform=platform, offline=offline, reporter=reporter)
+    try:
+        conda = resolve_conda(spec, engine=engine, base=base, platform=platform, offline=offline, reporter=reporter)
+    except ResolveError as error:
+        if "missing" not in error.context or spec.source is None:
+            raise
+        message = f"{spec.source}: /conda: {error.message}"
+        raise ResolveError(message, hint=error.hint, context={**error.context, "source": spec.source}) from error
     virtual = engine.virtual_packages(platform)
     return Lock(
         platform=platform,

@@ -34,14 +34,7 @@ def installable(lock: Lock, *, means: Means) -> Lock:
             hint=f"build it on a {lock.platform} machine, or lock for this one: --platform {native_platform()}",
             context={"platform": lock.platform},
         )
-    for item in lock.pip:
-        _check_local(item)
-    for name, source in lock.git.items():
-        if is_local_remote(source.remote) and not Path(source.remote).exists():
-            raise ResolveError(
-                f"{name}: the git repository {source.remote} was on the machine that made the lock, and is not here",
-                hint="put a clone of it there, or give the spec an address that others can reach",
-            )
+    check_local(lock)
     bare = sum(not (item.sha256 or item.md5) for item in lock.conda)
     if bare:
         words = "conda package has" if bare == 1 else "conda packages have"
@@ -51,7 +44,19 @@ def installable(lock: Lock, *, means: Means) -> Lock:
     return _with_base(lock, means)
 
 
-def _check_local(item: LockedPip) -> None:
+def check_local(lock: Lock) -> None:
+    """Raise ResolveError for local code and repositories that are not there, or are not what was locked."""
+    for item in lock.pip:
+        _check_code(item)
+    for name, source in lock.git.items():
+        if is_local_remote(source.remote) and not Path(source.remote).exists():
+            raise ResolveError(
+                f"{name}: the git repository {source.remote} was on the machine that made the lock, and is not here",
+                hint="put a clone of it there, or give the spec an address that others can reach",
+            )
+
+
+def _check_code(item: LockedPip) -> None:
     if not is_local(item.requirement):
         return
     path = Path(item.requirement)

@@ -18,9 +18,13 @@ Become COMMAND inside the environment that is in this file: it is unpacked once 
   -w, --wait-for-lock SECS   wait at most so long while another process unpacks the same environment (300)
       --no-store             unpack for this command alone, and delete the environment when it has ended
       --env NAME=VALUE       one more variable for COMMAND; may be repeated
+      --env-file FILE        one such variable a line
       --clean-env            none of the caller's other variables
+      --cwd DIR              start COMMAND in DIR
       --isolate              the environment read-only, the home hidden
+      --bind PATH            with --isolate: another path below the home that stays visible; may be repeated
       --print-env[=json]     print what the environment sets, and stop
+      --list-env             print the variables that lead into the environment and where they lead, and stop
   -d, --debug                one line per step on stderr
   -h, --help                 this text
 

@@ -2,6 +2,7 @@
 
 from poncho.spec.codec import document, dumps, parse, parse_text
 from poncho.spec.digest import spec_digest
+from poncho.spec.foreign import included_files
 from poncho.spec.load import as_spec, decode, load_spec, loads_spec
 from poncho.spec.model import GitSource, HttpSource, Spec
 from poncho.spec.names import check_variable
@@ -16,6 +17,7 @@ __all__ = [
     "decode",
     "document",
     "dumps",
+    "included_files",
     "load_spec",
     "loads_spec",
     "parse",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from poncho.errors import SpecError
 from poncho.spec.model import Compression, GitSource, HttpSource, HttpType, Spec
 from poncho.spec.names import check_variable
 from poncho.spec.reader import Reader, kind_of
-from poncho.spec.requirements import check_requirement
+from poncho.spec.requirements import check_requirement, check_there
 
 TOP_KEYS = ("conda", "pip", "python", "pinned", "git", "http")
 CONDA_KEYS = ("channels", "dependencies", "packages")
@@ -31,11 +32,11 @@ _TOP_IGNORED = ("$schema", "name", "description")
 _COMPRESSION_ALIASES = {"gz": "gzip", "bzip2": "bz2", "zstd": "zst", "lzma": "xz"}
 
 
-def parse(document: Any, *, source: str | None = None, pointer: str = "") -> Spec:
+def parse(document: Any, *, source: str | None = None, pointer: str = "", base: Path | None = None) -> Spec:
     """Return the Spec that a JSON value describes, in any of the three dialects; the argument is left as it is.
 
-    ``source`` names the document in messages, ``pointer`` says where in it the value stands. Raises SpecError with a
-    JSON pointer.
+    ``source`` names the document in messages, ``pointer`` says where in it the value stands. With ``base``, the directory
+    that local code starts from, that must be there. Raises SpecError with a JSON pointer.
     """
     root = Reader(document, pointer, source)
     if not isinstance(document, dict):
@@ -44,24 +45,37 @@ def parse(document: Any, *, source: str | None = None, pointer: str = "") -> Spe
             hint='the smallest spec is {"python": "3.11", "pip": ["numpy"]}',
         )
     root.object((*TOP_KEYS, *_TOP_IGNORED))
-    channels, conda, nested_pip = _conda(root.get("conda"))
-    top_pip = _requirements(root.get("pip"))
+    channels, conda, nested_pip = _conda(root.get("conda"), base)
+    top_pip = _requirements(root.get("pip"), base)
     python = root.get("python")
+    git, http = _git(root.get("git")), _http(root.get("http"))
+    if both := next((name for name in http if name in git), None):
+        root.child("http").child(both).fail(
+            f"{both} stands in both git and http", hint="a variable can point to one of them: give one another name"
+        )
     return Spec(
         channels=channels,
         conda=conda,
         pip=tuple(dict.fromkeys((*nested_pip, *top_pip))),
         python=_python_version(python) if python else None,
         pinned=_pinned(root.get("pinned")),
-        git=_git(root.get("git")),
-        http=_http(root.get("http")),
+        git=git,
+        http=http,
         source=source,
     )
 
 
-def parse_text(text: str, *, source: str | None = None) -> Spec:
-    """Return the Spec of a JSON text. Raises SpecError naming line and column of what is not JSON."""
-    return parse(load_json(text, source=source), source=source)
+def parse_text(text: str, *, source: str | None = None, base: Path | None = None) -> Spec:
+    """Return the Spec of a JSON text; see ``parse``. Raises SpecError naming line and column of what is not JSON."""
+    value = load_json(text, source=source)
+    if isinstance(value, dict) and isinstance(value.get("cells"), list) and not set(value) & set(TOP_KEYS):
+        named = source or "notebook.ipynb"
+        raise SpecError(
+            "is a notebook, not a spec",
+            source=source,
+            hint=f"analyse it first: poncho_package_analyze {named} spec.json",
+        )
+    return parse(value, source=source, base=base)
 
 
 def load_json(text: str, *, source: str | None = None) -> Any:
@@ -125,15 +139,18 @@ def _plain(source: GitSource | HttpSource, keys: tuple[str, ...]) -> dict[str, A
     }
 
 
-def _conda(reader: Reader | None) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def _conda(reader: Reader | None, base: Path | None) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Return channels, match specs and nested pip requirements."""
     if reader is None:
         return (), (), ()
     if isinstance(reader.value, list):
-        return (), *_dependencies(reader)
+        return (), *_dependencies(reader, base)
     if not isinstance(reader.value, dict):
         kind = kind_of(reader.value)
-        reader.fail(f"must be a list of conda packages or an object with 'channels' and 'dependencies', not {kind}")
+        reader.fail(
+            f"must be a list of conda packages or an object with 'channels' and 'dependencies', not {kind}",
+            hint='write {"channels": ["conda-forge"], "dependencies": ["numpy"]}',
+        )
     reader.object((*CONDA_KEYS, *_CONDA_IGNORED))
     named = reader.get("channels")
     # "nodefaults" tells conda to leave its own default channels out; they are never used here.
@@ -142,19 +159,19 @@ def _conda(reader: Reader | None) -> tuple[tuple[str, ...], tuple[str, ...], tup
     pip: list[str] = []
     for key in ("packages", "dependencies"):
         if entry := reader.get(key):
-            more_conda, more_pip = _dependencies(entry)
+            more_conda, more_pip = _dependencies(entry, base)
             conda += more_conda
             pip += more_pip
     return tuple(dict.fromkeys(channels)), tuple(dict.fromkeys(conda)), tuple(pip)
 
 
-def _dependencies(reader: Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _dependencies(reader: Reader, base: Path | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     conda: list[str] = []
     pip: list[str] = []
     for item in reader.elements():
         if isinstance(item.value, dict):
             nested = item.object(("pip",)).get("pip")
-            pip += _requirements(nested)
+            pip += _requirements(nested, base)
         else:
             conda.append(_match_spec(item))
     return tuple(dict.fromkeys(conda)), tuple(dict.fromkeys(pip))
@@ -167,10 +184,15 @@ def _match_spec(reader: Reader) -> str:
     return text
 
 
-def _requirements(reader: Reader | None) -> tuple[str, ...]:
+def _requirements(reader: Reader | None, base: Path | None) -> tuple[str, ...]:
     if reader is None:
         return ()
-    return tuple(check_requirement(item.string(), item.fail) for item in reader.elements())
+    found = []
+    for item in reader.elements():
+        found.append(check_requirement(item.string(), item.fail))
+        if base is not None:
+            check_there(found[-1], base, item.fail)
+    return tuple(found)
 
 
 def _python_version(reader: Reader) -> str:
@@ -256,7 +278,7 @@ def _compression(reader: Reader) -> Compression:
 def _no_option(reader: Reader) -> str:
     text = reader.string()
     if text.startswith("-"):
-        reader.fail(f"{text!r} must not begin with '-'")
+        reader.fail(f"{text!r} must not begin with '-'", hint="it would be an option of git; a path may begin with ./")
     return text
 
 
@@ -266,7 +288,7 @@ def _http_url(reader: Reader) -> str:
         parts = urlsplit(text)
         host = parts.hostname
     except ValueError:
-        reader.fail(f"{text!r} is no URL")
+        reader.fail(f"{text!r} is no URL", hint='write "https://host/path"')
     if parts.scheme not in ("http", "https") or not host:
         reader.fail(f"{text!r} is no http or https URL", hint='write "https://host/path"')
     return text
@@ -282,7 +304,9 @@ def _sha256(reader: Reader) -> str:
 def _file_name(reader: Reader) -> str:
     text = reader.string()
     if "/" in text or text in (".", ".."):
-        reader.fail(f"{text!r} must be a file name without directories")
+        name = text.rstrip("/").rpartition("/")[2].strip(".") or "events.csv"
+        hint = f'write the name alone, such as "{name}": the variable leads to it'
+        reader.fail(f"{text!r} must be a file name without directories", hint=hint)
     return text
 
 

@@ -30,14 +30,18 @@ def load_spec(path: Path) -> Spec:
         with path.open("rb") as stream:
             data = stream.read(MAX_SPEC_BYTES + 1)
     except OSError as error:
-        raise SpecError(f"cannot be read ({error.strerror})", source=str(path)) from error
+        hint = "name a file that holds a spec, and that you may read"
+        raise SpecError(f"cannot be read ({error.strerror})", source=str(path), hint=hint) from error
     return loads_spec(decode(data, source=str(path)), source=str(path), base=path.absolute().parent)
 
 
-def loads_spec(text: str, *, source: str | None = None, base: Path | None = None) -> Spec:
-    """Return the spec in a text of any kind ``load_spec`` knows; local paths start from ``base`` (default: here)."""
+def loads_spec(text: str, *, source: str | None = None, base: Path | None = None, there: bool = False) -> Spec:
+    """Return the spec in a text of any kind ``load_spec`` knows; local paths start from ``base`` (default: here).
+
+    ``there``: local code must be there, or SpecError says where it is named.
+    """
     base = base or Path.cwd()
-    return resolve_local(_by_content(text, source, base), base)
+    return resolve_local(_by_content(text, source, base, there), base)
 
 
 def as_spec(value: Spec | Mapping[str, Any] | str) -> Spec:
@@ -53,7 +57,8 @@ def decode(data: bytes, *, source: str | None = None) -> str:
     Raises SpecError for what is binary or too large.
     """
     if len(data) > MAX_SPEC_BYTES:
-        raise SpecError(f"larger than {MAX_SPEC_BYTES >> 20} MiB: this is no spec", source=source)
+        hint = "name a spec, such as spec.json"
+        raise SpecError(f"larger than {MAX_SPEC_BYTES >> 20} MiB: this is no spec", source=source, hint=hint)
     try:
         # The ends of lines that Windows and its editors write are told by nobody further in.
         return foreign.text_of(data).replace("\r\n", "\n")
@@ -61,7 +66,7 @@ def decode(data: bytes, *, source: str | None = None) -> str:
         hint = (
             "poncho_package_run runs packages; poncho_package_create makes them from a spec"
             if data[:2] == b"\x1f\x8b"
-            else None
+            else "name a spec: JSON, environment.yml, requirements.txt, pyproject.toml or a script; data is not packed so"
         )
         raise SpecError("is not text (UTF-8), so it is no spec", source=source, hint=hint) from error
 
@@ -79,12 +84,13 @@ def _resolve_remote(source: GitSource, base: Path) -> GitSource:
     return source
 
 
-def _by_content(text: str, source: str | None, base: Path) -> Spec:
+def _by_content(text: str, source: str | None, base: Path, there: bool) -> Spec:
+    where = base if there else None
     start = text.lstrip()[:1]
     if not start:
         raise SpecError("is empty", source=source, hint='the smallest spec is {"python": "3.11", "pip": ["numpy"]}')
     if start == "{" or text.strip() in ("null", "true", "false"):  # what a program wrote that found nothing
-        return parse_text(text, source=source)
+        return parse_text(text, source=source, base=where)
     if foreign.has_script_block(text):
         return foreign.from_script(text, source=source)
     if _TOML_TABLE.search(text):
@@ -96,17 +102,17 @@ def _by_content(text: str, source: str | None, base: Path) -> Spec:
             hint=f"analyse it first: poncho_package_analyze {source or 'application.py'} spec.json",
         )
     if start == "[" or re.search(r"(?m)^[\w.-]+\s*:(\s|$)", text):
-        return _yaml_or_json(text, source)
-    return foreign.from_requirements(text, source=source, base=base)
+        return _yaml_or_json(text, source, where)
+    return foreign.from_requirements(text, source=source, base=base, there=there)
 
 
-def _yaml_or_json(text: str, source: str | None) -> Spec:
+def _yaml_or_json(text: str, source: str | None, base: Path | None) -> Spec:
     if text.lstrip().startswith("["):
         return parse_text(text, source=source)
     document = foreign.parse_yaml(text, source=source)
     if foreign.looks_like_environment_yml(document):
-        return foreign.from_environment_yml(document, source=source)
-    return parse(document, source=source)
+        return foreign.from_environment_yml(document, source=source, base=base)
+    return parse(document, source=source, base=base)
 
 
 def _plain(value: Any) -> Any:

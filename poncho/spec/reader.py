@@ -49,7 +49,7 @@ class Reader:
         """Accept an object; with ``known``, refuse other keys and name the nearest known one."""
         if not isinstance(self.value, dict):
             key = _LOCATIONS.get(self.pointer.rpartition("/")[0]) if isinstance(self.value, str) else None
-            hint = f"write {json.dumps({key: self.value}, ensure_ascii=False)}" if key else None
+            hint = f"write {json.dumps({key: self.value}, ensure_ascii=False)}" if key else 'write {"key": …}'
             self.fail(f"must be an object, not {kind_of(self.value)}", hint=hint)
         if known is not None:
             for key in self.value:
@@ -65,7 +65,8 @@ class Reader:
     def elements(self) -> Iterator[Reader]:
         """Yield the reader of each element of a list."""
         if not isinstance(self.value, list):
-            hint = f"write [{self.value!r}]".replace("'", '"') if isinstance(self.value, str) else None
+            text = isinstance(self.value, str)
+            hint = f"write [{json.dumps(self.value, ensure_ascii=False)}]" if text else 'write ["…", "…"]'
             self.fail(f"must be a list, not {kind_of(self.value)}", hint=hint)
         for index in range(len(self.value)):
             yield self.child(index)
@@ -73,14 +74,16 @@ class Reader:
     def string(self) -> str:
         """Accept a string that is not empty and holds no control character."""
         if not isinstance(self.value, str):
-            hint = 'put it into quotes: "3.10" is not 3.1' if isinstance(self.value, float) else None
+            hint = "write it in double quotes" if self.value is not None else "write a text, or leave it out"
+            if isinstance(self.value, float):
+                hint = 'put it into quotes: "3.10" is not 3.1'
             self.fail(f"must be a string, not {kind_of(self.value)}", hint=hint)
         if not self.value.strip():
-            self.fail("must not be empty")
+            self.fail("must not be empty", hint="write something there, or leave it out")
         if any(ord(char) < 32 or ord(char) == 127 for char in self.value):
-            self.fail(f"{self.value!r} holds a control character or a line break")
+            self.fail(f"{self.value!r} holds a control character or a line break", hint="remove it")
         if any("\ud800" <= char <= "\udfff" for char in self.value):
-            self.fail(f"{self.value!r} holds half of a character (a lone surrogate)")
+            self.fail(f"{self.value!r} holds half of a character (a lone surrogate)", hint="write the character itself")
         return self.value.strip()
 
     def choice(self, allowed: Sequence[str]) -> str:
@@ -93,13 +96,14 @@ class Reader:
     def boolean(self) -> bool:
         """Accept true or false."""
         if not isinstance(self.value, bool):
-            self.fail(f"must be true or false, not {kind_of(self.value)}")
+            self.fail(f"must be true or false, not {kind_of(self.value)}", hint="write it without quotes")
         return self.value
 
     def positive(self) -> int:
         """Accept an integer greater than zero."""
         if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < 1:
-            self.fail(f"must be a whole number greater than 0, not {self.value!r}")
+            hint = "write 1 or more, without quotes, or leave it out"
+            self.fail(f"must be a whole number greater than 0, not {self.value!r}", hint=hint)
         return self.value
 
 
@@ -109,10 +113,13 @@ def kind_of(value: Any) -> str:
 
 
 def _nearest(key: str, known: Sequence[str]) -> str:
-    other = _OTHER_WORDS.get(key.lower())
     from difflib import get_close_matches  # only for who mistyped something
 
-    close = [other] if other in known else get_close_matches(key.lower(), known, n=1, cutoff=0.6)
-    if other == "conda" and close == [other]:
-        return f"""write "conda": {{"{key.lower()}": […]}}"""
+    plain = key.lower()
+    word = plain if plain in _OTHER_WORDS else next(iter(get_close_matches(plain, _OTHER_WORDS, n=1, cutoff=0.8)), "")
+    other = _OTHER_WORDS.get(word)
+    close = [other] if other in known and word == plain else get_close_matches(plain, known, n=1, cutoff=0.6)
+    if other == "conda" and other in known and close in ([], [other]):
+        return f"""write "conda": {{"{word}": […]}}"""
+    close = close or [word for word in [other] if word in known]
     return f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,12 @@ def check_requirement(text: str, fail: Callable[..., NoReturn]) -> str:
             hint='write "name==1.2", "name>=1,<2" or "name @ https://…"',
         )
     return text
+
+
+def check_there(text: str, base: Path, fail: Callable[..., NoReturn]) -> None:
+    """Call ``fail`` for a local requirement that is not there, as seen from the directory ``base``."""
+    if is_local(text) and not os.path.exists(base / expanded(_without_extras(text))):
+        fail(f"{text!r}: no such file or directory", hint=f"local code is named from the directory of the spec, {base}")
 
 
 def is_local(text: str) -> bool:

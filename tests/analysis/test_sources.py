@@ -210,6 +210,24 @@ def test_a_notebook_in_another_language_is_named(tree: Any, env: Any) -> None:
     assert names(analysis) == {"pyyaml"}
 
 
+@pytest.mark.parametrize("text", ['{"cells": [', "[]", "{}", "import json\n"])
+def test_a_damaged_notebook_that_was_named_is_refused(tree: Any, env: Any, text: str) -> None:
+    tree({"nb.ipynb": text, "a.py": "import yaml\n", "all/nb.ipynb": text, "all/a.py": "import yaml\n"})
+    with pytest.raises(AnalysisError, match=r"cannot read nb\.ipynb: not a notebook") as caught:
+        analyze(["nb.ipynb", "a.py"], prefix=env.prefix)
+    assert caught.value.hint
+    # One of many in a directory is left out, and named.
+    analysis = analyze(["all"], prefix=env.prefix)
+    assert "not a notebook" in str(analysis.problems[0])
+    assert names(analysis) == {"pyyaml"}
+
+
+def test_a_notebook_in_another_language_alone_is_nothing_to_analyse(tree: Any, env: Any) -> None:
+    tree({"nb.ipynb": notebook("library(x)", language="R")})
+    with pytest.raises(AnalysisError, match="in r, not in Python"):
+        analyze(["nb.ipynb"], prefix=env.prefix)
+
+
 def test_pep_723_requirements_are_declared(look: Look, env: Any) -> None:
     env.install("rich", "13.0", {"rich/__init__.py": ""})
     script = (

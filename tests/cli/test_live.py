@@ -12,7 +12,7 @@ import pytest
 from poncho._types import Event
 from poncho.cli.live import line
 from poncho.cli.steps import Steps
-from tests.support.cli import command_path
+from tests.support.cli import command_path, run_cli
 from tests.support.httpserver import HttpServer
 from tests.support.terminal import Terminal, on_terminal, start
 
@@ -180,3 +180,10 @@ def test_items_side_by_side_are_summed_and_end_with_the_last() -> None:
     steps.add(Event("done", "data", done=50, total=50, unit="bytes", item="b"))
     assert step.ended is not None
     assert step.amount == "150 B"
+
+
+def test_into_a_pipe_the_last_step_has_a_line_of_its_own(small_spec: Path) -> None:
+    done = run_cli("poncho", "create", small_spec, small_spec.with_name("env.tar.gz"), "--progress", "live").ok()
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith("poncho create: ")
+    assert "pack" in lines[-2]

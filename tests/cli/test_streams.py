@@ -37,6 +37,18 @@ def test_what_cannot_be_printed_is_an_error_in_one_line(
     assert "fault of PONCHO" not in done.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", ["--help", "--version", "create --help", "lock --version"])
+def test_help_that_cannot_be_printed_is_an_error(tmp_path: Path, words: str, unbuffered: str) -> None:
+    line = shlex.join([str(command_path("poncho")), *words.split()])
+    env = environment({"PYTHONUNBUFFERED": unbuffered or None})
+    argv = ["/bin/sh", "-c", f"exec {line} >/dev/full"]
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "standard output cannot be written" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
 def test_where_1_is_an_answer_trouble_with_stdout_is_another_status(tmp_path: Path, package: Path) -> None:
     assert _shell(tmp_path, ">/dev/full", "poncho", "diff", package, package).returncode == 2
 

@@ -87,6 +87,41 @@ def test_what_runs_in_a_virtual_environment_runs_anywhere(kind: str, options: li
     assert "tool==1.5" in json.dumps(spec)
 
 
+def test_what_is_in_a_virtual_environment_is_shown_and_locked(tmp_path: Path) -> None:
+    venv = make("uv", tmp_path / "env")
+    install(venv, wheel(tmp_path, "tool", "1.5", {"tool/__init__.py": "x = 1\n"}))
+    (tmp_path / "code").mkdir()
+    (site_of(venv) / "code.pth").write_text(f"{tmp_path / 'code'}\n")
+    before = packages.tree_state(venv)
+    shown = run_cli("poncho", "create", venv, "--dry-run", "--json", "--lock", tmp_path / "dry.json").ok()
+    parts = {part["name"]: part for part in json.loads(shown.stdout)["parts"]}
+    assert {name: part["kind"] for name, part in parts.items()} == {"python": "conda", "tool": "pip"}
+    assert parts["tool"]["installed"] > 0
+    assert all(part["cached"] for part in parts.values())
+    assert "code: is installed editable, and not listed here" in shown.stderr
+    run_cli("poncho", "lock", venv, "-o", tmp_path / "lock.json").ok()
+    assert (tmp_path / "lock.json").read_text() == (tmp_path / "dry.json").read_text()
+    lock = json.loads((tmp_path / "lock.json").read_text())
+    assert [one["requirement"] for one in lock["pip"]] == ["tool==1.5"]
+    assert lock["base"]["version"] == lock["spec"]["python"]
+    assert packages.tree_state(venv) == before
+    for words in (["--platform", "osx-arm64"], ["--environment", "dev"]):
+        assert "hint: leave" in run_cli("poncho", "lock", venv, *words).failed().stderr
+
+
+def test_what_a_virtual_environment_shows_of_its_interpreter_is_listed(tmp_path: Path) -> None:
+    venv = make("uv", tmp_path / "env", "--system-site-packages")
+    code = "import json, sys; from importlib.metadata import distributions as d; " + (
+        "print(json.dumps(sorted({one.metadata['Name'].lower().replace('_', '-') for one in d()})))"
+    )
+    done = subprocess.run([venv / "bin/python", "-I", "-B", "-c", code], capture_output=True, check=True, cwd=tmp_path)
+    lock = run_cli("poncho", "lock", venv)
+    if "conda environment" in lock.stderr:
+        pytest.skip("the interpreter is a conda environment's")
+    names = {one["name"].replace(".", "-") for one in json.loads(lock.ok().stdout).get("pip", [])}
+    assert names == {name.replace(".", "-") for name in json.loads(done.stdout)}
+
+
 @pytest.mark.network
 def test_editable_code_of_a_virtual_environment_is_built_from_a_copy(tmp_path: Path) -> None:
     venv = make("uv", tmp_path / "env")

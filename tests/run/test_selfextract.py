@@ -41,7 +41,16 @@ def test_it_becomes_the_command(itself: Callable[..., Outcome], run: Runner, scr
 def test_it_tells_how_it_is_used(itself: Callable[..., Outcome], run: Runner) -> None:
     for args in ((), ("--help",), ("-h",)):
         assert "--extract DIR" in itself(*args).ok().out
+    for option in ("--cwd", "--env-file", "--bind", "--list-env"):
+        assert option in itself("--help").ok().out
     assert run.unpacked() == []
+
+
+def test_a_wrong_option_leads_to_its_own_help(itself: Callable[..., Outcome], script: Path) -> None:
+    for words in (("--bogus", "true"), ("--cwd",)):
+        wrong = itself(*words)
+        assert wrong.status == 125
+        assert f"see {script} --help" in wrong.err
 
 
 def test_it_extracts_into_a_directory(itself: Callable[..., Outcome], run: Runner, tmp_path: Path) -> None:

@@ -53,9 +53,8 @@ def test_mistake_is_named_with_pointer_and_hint(text, pointer, words, hint):
     assert words in error.message
     assert error.message.startswith("spec.json: ")
     assert "\n" not in error.message
-    if hint:
-        assert error.hint is not None
-        assert hint in error.hint
+    assert error.hint
+    assert (hint or "") in error.hint
 
 
 def test_invalid_json_is_named_by_line_and_column():
@@ -173,3 +172,20 @@ def test_half_of_a_surrogate_pair_is_refused(text: str) -> None:
 def test_a_pinned_name_that_is_none_is_refused(name: object) -> None:
     with pytest.raises(SpecError, match="/pinned/conda/"):
         parse({"pinned": {"conda": {name: "1.26.4"}}})
+
+
+def test_local_code_must_be_there_when_that_is_asked_and_the_place_is_told(tmp_path):
+    from poncho.spec import loads_spec
+
+    texts = {
+        '{"conda": {"dependencies": ["pip", {"pip": ["./nope[x]"]}]}}': "/conda/dependencies/1/pip/0",
+        '{"pip": ["six", "./there", "nope.whl"]}': "/pip/2",
+    }
+    (tmp_path / "there").mkdir()
+    for text, pointer in texts.items():
+        assert loads_spec(text, base=tmp_path).pip
+        with pytest.raises(SpecError, match="no such file") as caught:
+            loads_spec(text, base=tmp_path, there=True)
+        assert caught.value.pointer == pointer
+    with pytest.raises(SpecError, match=r"line 2: '\./nope'"):
+        loads_spec("six\n./nope\n", base=tmp_path, there=True)

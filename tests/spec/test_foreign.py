@@ -123,3 +123,42 @@ def test_requirements_as_powershell_writes_them_are_read(tmp_path, encoding):
     (tmp_path / "requirements.txt").write_bytes(f"{text}numpy==2.0\r\n-r more.txt\r\n".encode(encoding))
     assert load_spec(tmp_path / "requirements.txt").pip == ("numpy==2.0", "rich>=13")
     assert not is_package(tmp_path / "requirements.txt")
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("dependecies", "dependencies"),
+        ("Dependencies", "dependencies"),
+        ("dependency", "dependencies"),
+        ("requirements", "dependencies"),
+        ("install_requires", "dependencies"),
+        ("requires_python", "requires-python"),
+        ("python-requires", "requires-python"),
+    ],
+)
+def test_a_slip_in_what_a_script_or_project_declares_is_refused(key: str, meant: str):
+    script = f'# /// script\n# {key} = ["six"]\n# ///\n'
+    with pytest.raises(SpecError, match=f"unknown key '{key}'") as caught:
+        loads_spec(script, source="app.py")
+    assert caught.value.pointer == f"/{key}"
+    assert caught.value.source == "app.py"
+    assert meant in str(caught.value.hint)
+    with pytest.raises(SpecError) as caught:
+        loads_spec(f'[project]\nname = "x"\n{key} = ["six"]\n')
+    assert caught.value.pointer == f"/project/{key}"
+    assert meant in str(caught.value.hint)
+
+
+def test_keys_of_others_in_what_a_script_or_project_declares_are_left_to_them():
+    keys = ("dev-dependencies", "build-dependencies", "optional-dependencies", "packages", "import-names", "groups")
+    rest = "".join(f"{key} = []\n" for key in keys)
+    assert loads_spec(f'[project]\nname = "x"\ndependencies = ["six"]\n{rest}').pip == ("six",)
+    commented = "".join(f"# {line}\n" for line in ('dependencies = ["six"]', *rest.splitlines(), "[tool.uv]"))
+    assert loads_spec(f"# /// script\n{commented}# ///\n").pip == ("six",)
+
+
+def test_a_requirement_in_a_script_that_is_none_is_told_whole():
+    with pytest.raises(SpecError, match=r"/dependencies/0: 'six ==' is no pip requirement: \w") as caught:
+        loads_spec('# /// script\n# dependencies = ["six =="]\n# ///\n', source="app.py")
+    assert caught.value.pointer == "/dependencies/0"
