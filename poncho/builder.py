@@ -241,7 +241,7 @@ def _locked(
         said = "--ignore-missing-files has no effect: it is for conda environments, and this is none"
         reporter(Event("warning", "solve", said))
     if isinstance(found, Lock):
-        if options.locked:
+        if options.locked and options.lock is not None:
             raise UsageError(
                 "what is named first is no spec: a lock or an environment is taken as it is, and no other lock checks it",
                 hint="name the spec there, or leave --locked out",
