@@ -27,7 +27,7 @@ from poncho.source import check_fresh, is_own_lock, is_package, read_lock, read_
 from poncho.space import Space
 from poncho.spec import Spec, as_spec, decode, dumps, included_files, portable, spec_digest
 from poncho.store import BuilderCache, atomic_file
-from poncho.store.outputs import check_apart, check_kept, check_output, why_not
+from poncho.store.outputs import check_apart, check_kept, check_output, check_outside, why_not
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,10 +278,12 @@ def check_outputs(source: object, output: str | Path | None, options: CreateOpti
         target = Path(output).absolute()
         check_output(target, directory=options.pack.for_output(os.fspath(output)).format == "dir")
         check_kept(target, source, *texts, lock if options.locked else None, unless=is_package)
+        check_outside(target, source, unless=is_package)
     if lock is not None and not options.locked:
         check_output(lock.absolute(), example="lock.json")
         check_apart(output, lock)
         check_kept(lock, source, *texts, unless=is_own_lock)
+        check_outside(lock, source, unless=is_own_lock)
 
 
 def _create_from_lock(lock: Lock, target: Path, options: CreateOptions, reporter: Reporter) -> PackedPackage:

@@ -19,7 +19,8 @@ _GIVEN = frozenset({"bin/python", "bin/python3", "conda-meta/history"})
 def check_standing(entries: Iterable[Entry], added: Iterable[Entry]) -> None:
     """Raise BuildError where something is in the way of what is ``added`` to the ``entries``, or of one another.
 
-    A file or link at the very path of an added one is not: the added one takes its place.
+    A file or link at the very path of an added one is not: the added one takes its place. ``conda-meta`` must be a directory:
+    records are known, and freed from credentials, by their path in it.
     """
     ours = {entry.path: entry for entry in added}
     members = {entry.path: entry for entry in entries}
@@ -27,6 +28,13 @@ def check_standing(entries: Iterable[Entry], added: Iterable[Entry]) -> None:
         found = members.get(path)
         if found is not None and found.directory:
             _refuse_directory(path, ours)
+    records = members.get("conda-meta")
+    if records is not None and records.link is not None:
+        raise BuildError(
+            "conda-meta: is a link in the environment, and records are packed from a directory only",
+            hint="put the directory that it leads to in its place, or pack a copy of the environment in which that is done",
+            context={"path": "conda-meta"},
+        )
     members.update(ours)  # what is known only at the end lies in poncho/, as some of these do
     parents = {path.rpartition("/")[0] for path in members}
     new = parents

@@ -46,6 +46,21 @@ def check_kept(output: object, *inputs: object, unless: Callable[[Path], bool] |
             raise UsageError(f"{output}: is what is to be read, and would be overwritten", hint="name another file")
 
 
+def check_outside(output: object, directory: object, *, unless: Callable[[Path], bool]) -> None:
+    """Refuse an output that is a file of a directory that is read, by whatever name or link. Raises UsageError.
+
+    ``unless`` tells of a file that it is such an output, of an earlier time.
+    """
+    if not _is_file(output) or not isinstance(directory, (str, os.PathLike)) or not os.path.isdir(directory):
+        return
+    file, root = os.path.realpath(str(output)), os.path.realpath(directory)
+    if file.startswith(root.rstrip("/") + "/") and not unless(Path(str(output))):
+        raise UsageError(
+            f"{output}: belongs to what is to be read, {os.fspath(directory)}, and would be overwritten",
+            hint="name another file",
+        )
+
+
 def check_apart(*outputs: object) -> None:
     """Refuse two outputs that are one file, there or not; None is no output. Raises UsageError."""
     named = [one for one in outputs if isinstance(one, (str, os.PathLike))]

@@ -10,6 +10,7 @@ import pytest
 
 from poncho.errors import UsageError
 from tests.support.cli import Finished, environment, run_cli
+from tests.support.prefixes import small_prefix
 
 PACKAGE = b"\x1f\x8b\x08\x00 what looks like a package"
 
@@ -130,3 +131,12 @@ def test_callers_of_the_library_keep_their_program(there: Path) -> None:
     with pytest.raises(UsageError, match="overwrite the other"):
         generate_library(there, there / "a", there / "b", there / "a", [len], "name", need_pack=False)
     assert prog.read_text() == text
+
+
+def test_a_file_of_the_environment_is_not_written_over(tmp_path: Path) -> None:
+    prefix = small_prefix(tmp_path / "env")
+    for words in (["create", prefix, prefix / "bin/tool"], ["lock", prefix, "-o", prefix / "conda-meta/history"]):
+        done = refused(tmp_path, *map(str, words))
+        assert "belongs to what is to be read" in done.stderr
+    run_cli("poncho", "create", prefix, prefix / "env.tar.gz").ok()
+    run_cli("poncho", "create", prefix, prefix / "env.tar.gz").ok()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.channel import Channel
-from tests.support.cli import run_cli
+from tests.support.cli import environment, run_cli
 
 
 @pytest.fixture
@@ -179,3 +181,10 @@ def test_a_file_that_cannot_be_read_gets_a_hint(tmp_path: Path, words: str) -> N
 
 def test_help_of_lock_names_environments() -> None:
     assert "conda or virtual environment" in " ".join(run_cli("poncho", "lock", "--help").ok().stdout.split())
+
+
+def test_the_package_is_the_command(tmp_path: Path) -> None:
+    """``python -m poncho`` is ``poncho``."""
+    argv = [sys.executable, "-m", "poncho", "cache", "path"]
+    done = subprocess.run(argv, env=environment(), cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == run_cli("poncho", "cache", "path").ok().stdout

@@ -52,6 +52,7 @@ IN_THE_WAY: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "directory",
     ),
     "python is a directory": (lambda e: _file(e / "bin/python3/f"), "bin/python3", "directory"),
+    "conda's records are behind a link": (lambda e: _behind_a_link(e / "conda-meta"), "conda-meta", "link"),
     "conda's history is a directory": (
         lambda e: _directory_instead(e / "conda-meta/history"),
         "conda-meta/history",
