@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -54,7 +55,7 @@ def stage_local(source: Path, target: Path) -> Path:
             raise BuildError(
                 f"{source}: is not a Python project", hint="it needs a pyproject.toml or setup.py to be built"
             )
-        shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns(*_LITTER))
+        shutil.copytree(source, target, symlinks=True, ignore=_left_out)
         return target
     except shutil.Error as error:
         first = error.args[0][0] if error.args and error.args[0] else (source, "", "")
@@ -66,3 +67,13 @@ def stage_local(source: Path, target: Path) -> Path:
         ) from error
     except OSError as error:
         raise BuildError(f"{error.filename or source}: cannot be copied to build it: {error.strerror}") from error
+
+
+def _left_out(directory: str, names: list[str]) -> set[str]:
+    """Return the litter among ``names``, and pipes, sockets and devices, which are nothing to build from."""
+    gone = shutil.ignore_patterns(*_LITTER)(directory, names)
+    return gone | {name for name in names if not os.path.islink(path := f"{directory}/{name}") and not _is_plain(path)}
+
+
+def _is_plain(path: str) -> bool:
+    return os.path.isfile(path) or os.path.isdir(path)

@@ -54,7 +54,7 @@ def locked_file(name: str, version: str, path: Path) -> LockedPip:
 def tree_digest(root: Path) -> str:
     """Return the sha256 (hexadecimal) of a directory's content: names, executable bits, bytes, link targets.
 
-    Version control, caches and build output are left out. Raises ResolveError when something cannot be read.
+    Version control, caches, build output, pipes and sockets are left out. Raises ResolveError when something cannot be read.
     """
     digest = hashlib.sha256()
     try:
@@ -65,6 +65,8 @@ def tree_digest(root: Path) -> str:
                 relative = path.relative_to(root).as_posix()
                 if path.is_symlink():
                     kind, content = "link", os.fsencode(path.readlink())
+                elif not path.is_file():
+                    continue  # a pipe or socket: nothing to build from
                 else:
                     kind, content = ("exec" if os.access(path, os.X_OK) else "file"), path.read_bytes()
                 digest.update(f"{kind}\0{relative}\0{len(content)}\0".encode("utf-8", "surrogateescape"))

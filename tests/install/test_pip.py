@@ -13,6 +13,7 @@ from poncho._types import Event
 from poncho.errors import BuildError
 from poncho.install import install_pip, installed_distributions
 from poncho.install.collisions import conda_files
+from poncho.install.local import stage_local
 from poncho.lock.model import LockedPip
 from poncho.store import BuilderCache
 from tests.support.interpreters import run_python
@@ -143,3 +144,11 @@ def test_nothing_to_install_needs_no_python(tmp_path: Path, builder_cache: Build
     install_pip([], prefix=tmp_path, cache=builder_cache)
     with pytest.raises(BuildError, match="need a Python"):
         install_pip([SIX], prefix=tmp_path, cache=builder_cache)
+
+
+def test_pipes_and_sockets_stay_behind_when_local_code_is_built(project: Path, tmp_path: Path) -> None:
+    os.mkfifo(project / "pipe")
+    (project / "away").symlink_to("nowhere")
+    staged = stage_local(project, tmp_path / "staged")
+    assert not (staged / "pipe").exists()
+    assert (staged / "away").is_symlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import subprocess
 import sys
@@ -30,6 +31,7 @@ def resolve(conda_python, environ, tmp_path, tool):
 
 
 BACKEND = """
+import os
 from pathlib import Path
 
 def prepare_metadata_for_build_wheel(directory, config_settings=None):
@@ -224,3 +226,11 @@ def test_a_requirement_named_like_an_import_is_told_the_package(context):
     assert told.hint == "cv2 is what programs import; the package is called opencv-python"
     other = explain(BuildError("cannot resolve", context={"tail": context["tail"].replace("cv2", "nothing-like")}), {})
     assert "check the names" in str(other.hint)
+
+
+def test_pipes_and_sockets_in_local_code_are_passed_over(tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/a.py").write_text("x = 1\n")
+    before = tree_digest(tmp_path / "code")
+    os.mkfifo(tmp_path / "code/pipe")
+    assert tree_digest(tmp_path / "code") == before
