@@ -80,18 +80,18 @@ def test_variables_win_over_files_and_the_install_section_over_the_global_one(ho
 
 def test_what_uv_is_told_itself_wins_over_what_pip_is_told(home, tmp_path):
     write(home, "[global]\nindex-url = https://pip\n")
-    env = environment_for_uv({**home, "UV_DEFAULT_INDEX": "lab=https://uv"}, BuilderCache(tmp_path))
+    env = environment_for_uv({**home, "UV_DEFAULT_INDEX": "lab=https://uv"}, BuilderCache(tmp_path / "cache"))
     assert env["UV_DEFAULT_INDEX"] == "lab=https://uv"
     assert "UV_INDEX_URL" not in env
     assert (
-        environment_for_pip({**home, "UV_DEFAULT_INDEX": "lab=https://uv"}, BuilderCache(tmp_path))["PIP_INDEX_URL"]
+        environment_for_pip({**home, "UV_DEFAULT_INDEX": "lab=https://uv"}, BuilderCache(tmp_path / "cache"))["PIP_INDEX_URL"]
         == "https://uv"
     )
 
 
 def test_pip_gets_the_same_indexes_but_none_of_the_other_settings_of_its_files(home, tmp_path):
     write(home, "[global]\nindex-url = https://lab\ntarget = /elsewhere\nuser = true\n")
-    env = environment_for_pip(home, BuilderCache(tmp_path))
+    env = environment_for_pip(home, BuilderCache(tmp_path / "cache"))
     assert env["PIP_INDEX_URL"] == "https://lab"
     assert env["PIP_CONFIG_FILE"] == os.devnull
     assert not {"PIP_TARGET", "PIP_USER"} & env.keys()
