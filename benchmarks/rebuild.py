@@ -63,7 +63,7 @@ class Ground:
     @property
     def cache(self) -> Path:
         """Return the builder's cache."""
-        return self.work / "cache"
+        return self.work / "poncho"
 
     @property
     def package(self) -> Path:

@@ -125,7 +125,7 @@ def create_section(plan: Plan, work: Path) -> Section:
     spec, more, package = work / "spec.json", work / "more.json", work / "env.tar.gz"
     spec.write_text(plan.spec())
     more.write_text(plan.spec(plan.added))
-    downloads, cache = work / "downloads", work / "cache"
+    downloads, cache = work / "poncho-downloads", work / "poncho-cache"
 
     def create(source: Path, cache: Path) -> float:
         # The caller's environment: it leads to the package index.
@@ -159,7 +159,7 @@ def create_section(plan: Plan, work: Path) -> Section:
 
 def pack_section(plan: Plan, work: Path) -> Section:
     """Time packing the same prefix with ours and with conda-pack. Leaves ``work/conda-pack.tar.gz``."""
-    prefix, node = str(work / "prefix"), Node(work, dict(os.environ) | {"PONCHO_CACHE_DIR": str(work / "cache")})
+    prefix, node = str(work / "prefix"), Node(work, dict(os.environ) | {"PONCHO_CACHE_DIR": str(work / "poncho-cache")})
     outputs: dict[str, Path] = {}
 
     def case(name: str, output: str, *argv: str) -> Case:

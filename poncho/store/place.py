@@ -109,7 +109,8 @@ def cannot_make(path: Path, error: OSError) -> PonchoError:
 def _stranger(root: Path) -> str | None:
     """Return the name of something that does not belong into a cache, None when there is no such thing.
 
-    A directory without a tag passes when it is empty, or holds only what a cache of an earlier version does.
+    A directory without a tag passes when it is empty, or holds parts of a cache alone, and is one: by its name, or by the lock
+    of the builders. So CI may keep ``~/.cache/poncho/pip``, and nothing else.
     """
     try:
         names = set(os.listdir(root))
@@ -118,7 +119,7 @@ def _stranger(root: Path) -> str | None:
     names = {name for name in names if not name.startswith(f".{TAG}.")} - _NOBODY_S
     if TAG in names and _is_ours(root / TAG):
         return None  # another builder came first
-    if BUILDERS in names:
+    if BUILDERS in names or "poncho" in root.name:
         names -= KINDS | {BUILDERS}
     return min(names, default=None)
 

@@ -84,7 +84,9 @@ def test_what_uv_is_told_itself_wins_over_what_pip_is_told(home, tmp_path):
     assert env["UV_DEFAULT_INDEX"] == "lab=https://uv"
     assert "UV_INDEX_URL" not in env
     assert (
-        environment_for_pip({**home, "UV_DEFAULT_INDEX": "lab=https://uv"}, BuilderCache(tmp_path / "cache"))["PIP_INDEX_URL"]
+        environment_for_pip({**home, "UV_DEFAULT_INDEX": "lab=https://uv"}, BuilderCache(tmp_path / "cache"))[
+            "PIP_INDEX_URL"
+        ]
         == "https://uv"
     )
 

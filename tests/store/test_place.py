@@ -93,6 +93,14 @@ def test_a_cache_of_an_earlier_version_is_one(tmp_path: Path) -> None:
     assert is_claimed(tmp_path)
 
 
+def test_parts_of_a_cache_alone_are_one_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "poncho/pip").mkdir(parents=True)
+    claim(tmp_path / "poncho")
+    (tmp_path / "poncho-work/thesis").mkdir(parents=True)
+    with pytest.raises(StoreError, match="thesis"):
+        claim(tmp_path / "poncho-work")
+
+
 def test_a_tag_of_another_program_is_none(tmp_path: Path) -> None:
     (tmp_path / TAG).write_text("Signature: 8a477f597d28d172789f06886806bc55\n# made by somebody else\n")
     with pytest.raises(StoreError, match=TAG):
