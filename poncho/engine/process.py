@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ from poncho.engine.unbuilt import find_unbuilt
 from poncho.errors import BuildError, DiskFullError, PonchoError
 
 TAIL_LINES = 25
+# So long what a tool has started may pass on what is still in its pipes (bash's `exec > >(tee log)`), in seconds.
+_LAST_WORDS = 1.0
 
 MakeError = Callable[..., PonchoError]
 Listener = Callable[[str], None]
@@ -96,7 +99,10 @@ def _end_group(pid: int) -> None:
     """Wait for a tool to end, then kill what it leaves behind: that holds the pipes open which we read to their end."""
     with suppress(ChildProcessError, ProcessLookupError, PermissionError):
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # not reaped: its number stays its own
-        os.killpg(pid, signal.SIGKILL)
+        time.sleep(_LAST_WORDS)
+        # Reaped by now when all was read: then nothing holds the pipes.
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
+            os.killpg(pid, signal.SIGKILL)
 
 
 def kill_group(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:

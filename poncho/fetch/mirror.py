@@ -248,6 +248,8 @@ def with_mirror(
         try:
             return work(_opened(remote, path, offline=offline, reporter=reporter))
         except (GitFailedError, DamagedMirrorError) as error:
+            if isinstance(error, GitFailedError) and error.status < 0:
+                raise _failed(remote, error) from error  # it was killed, which says nothing of the mirror
             why = _why(error)
             if offline:
                 raise FetchError(
@@ -255,8 +257,6 @@ def with_mirror(
                     hint="run once without --offline, with the same PONCHO_CACHE_DIR: then it is fetched anew",
                     context={"url": remote.url, "path": str(path), "tail": getattr(error, "tail", why)},
                 ) from error
-            if isinstance(error, GitFailedError) and error.status < 0:
-                raise _failed(remote, error) from error  # it was killed, which says nothing of the mirror
             message = f"{remote.url}: its copy in the cache is damaged ({why}); it is fetched anew"
             reporter(Event("warning", "data", message, item=remote.url))
         with _set_aside(path):

@@ -47,8 +47,11 @@ def install_conda(
     if not damaged:
         return
     what = f"the cache's copy of conda package {damaged[0].name} is damaged" + (f" ({wrong[0]})" if wrong else "")
-    if offline:
+    if offline and (not wrong or any(one.is_lost for one in wrong)):
         raise BuildError(what, hint="build once without --offline: it is fetched again")
+    if offline:
+        reporter(Event("warning", "install", f"{what}, or was made so: without --offline it is fetched again"))
+        return
     reporter(Event("warning", "install", f"{what}: it is fetched again"))
     discard_packages(damaged, cache)
     remove_tree(prefix)

@@ -12,10 +12,11 @@ import hashlib
 import os
 import re
 import stat
+import time
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from poncho.store.atomic import discard
 
 # What is compiled or generated at the installation has no digest from before.
 _MADE_HERE = re.compile(r"\.pyc\Z|(?:^|/)__pycache__/|\A__clobbers__/|\A\.nonadmin\Z|\AMenu/")
+_MISSING, _CUT_OFF = "is missing", "is cut off"
+_UNPACKING = 600.0  # seconds
 _BATCH = 64
 _PIECE = 1 << 20
 # Where the engines keep unpacked packages, below ``conda`` of the builder's cache.
@@ -55,6 +58,12 @@ class Wrong:
     path: str
     what: str
     found: str = ""
+    kind: str = "pip"
+
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether something is gone that the package cannot have been made without."""
+        return self.what in (_MISSING, _CUT_OFF)
 
     def __str__(self) -> str:
         return f"{self.path} {self.what}"
@@ -62,7 +71,7 @@ class Wrong:
 
 def wrong_conda_files(prefix: Path) -> list[Wrong]:
     """Return the files of ``prefix`` that are not what its conda records say, sorted by package and path."""
-    return _wrong(prefix, list(_of_conda(prefix)))
+    return [replace(one, kind="conda") for one in _wrong(prefix, list(_of_conda(prefix)))]
 
 
 def wrong_pip_files(prefix: Path, names: Container[str] | None = None) -> list[Wrong]:
@@ -74,24 +83,36 @@ def wrong_pip_files(prefix: Path, names: Container[str] | None = None) -> list[W
 
 def new_ones(wrong: Iterable[Wrong], cache: BuilderCache) -> list[Wrong]:
     """Return those that are not known to be so in the package itself."""
-    kept = Answers(cache.directory("solve"))
-    return [one for one in wrong if kept.get(_key(one)) is None]
+    return [one for one in wrong if _answers(one, cache).get(_key(one)) is None]
 
 
 def remember(wrong: Iterable[Wrong], cache: BuilderCache) -> None:
     """Keep that these are so in packages that came anew: there are wheels with a RECORD that is wrong."""
-    kept = Answers(cache.directory("solve"))
     for one in wrong:
-        kept.put(_key(one), {"wrong": str(one)})
+        _answers(one, cache).put(_key(one), {"wrong": str(one)})
+
+
+def _answers(one: Wrong, cache: BuilderCache) -> Answers:
+    # Beside the packages that they are about.
+    root = cache.directory(one.kind) / "as-they-are"
+    root.mkdir(exist_ok=True)
+    return Answers(root)
 
 
 def _key(one: Wrong) -> str:
-    return answer_key("wrong in the package itself", one.package, one.version, one.path, one.what, one.found)
+    # A conda package's script may write the prefix into its files: what they then are differs from place to place.
+    found = ("", "") if one.kind == "conda" else (one.what, one.found)
+    return answer_key("wrong in the package itself", one.package, one.version, one.path, *found)
 
 
 def damaged_packages(records: Iterable[LockedConda], cache: BuilderCache) -> list[LockedConda]:
     """Return those of which what is kept lacks files, or the list of them: by names and sizes."""
-    return [record for record in records for place in _kept(record, cache) if place.is_dir() and not _is_whole(place)]
+    return [
+        record
+        for record in records
+        for place in _kept(record, cache)
+        if place.is_dir() and not _is_young(place) and not _is_whole(place)
+    ]
 
 
 def discard_packages(records: Iterable[LockedConda], cache: BuilderCache) -> None:
@@ -111,7 +132,15 @@ def _kept(record: LockedConda, cache: BuilderCache) -> list[Path]:
 
 
 def _stem(name: str) -> str:
-    return name.removesuffix(".lock").removesuffix(".conda").removesuffix(".tar.bz2")
+    return name.removesuffix(".conda").removesuffix(".tar.bz2")
+
+
+def _is_young(package: Path) -> bool:
+    """Tell whether another builder may be unpacking it now: conda and mamba do that in place, rattler does not."""
+    try:
+        return package.parent.name == _PACKAGES[1] and time.time() - package.stat().st_mtime < _UNPACKING
+    except OSError:
+        return True
 
 
 def _is_whole(package: Path) -> bool:
@@ -155,13 +184,17 @@ def _said(item: Mapping[str, Any]) -> tuple[str | None, int | None]:
 def _cut_off(one: Recorded) -> Wrong | None:
     """Tell that a RECORD does not list itself and the METADATA beside it: it has lost its end, or all."""
     record = f"{one.directory}/RECORD"
+    if any(file.startswith("/") or "\\" in file for file in one.files):
+        return None  # written in a way of its own: absolute, or on another system
     listed = {record, f"{one.directory}/METADATA"} <= set(one.files)
-    return None if listed else Wrong(one.name, one.version, record, "is cut off", str(len(one.files)))
+    return None if listed else Wrong(one.name, one.version, record, _CUT_OFF, str(len(one.files)))
 
 
 def _of_pip(prefix: Path, one: Recorded) -> Iterator[Expected]:
     site = one.directory.rpartition("/")[0]
     for name, digest, size in _rows(prefix / one.directory / "RECORD"):
+        if name.startswith("/") or "\\" in name:
+            continue
         path = os.path.normpath(f"{site}/{name}")
         if not _MADE_HERE.search(path):
             # A script that came with the wheel has got the interpreter's path, and keeps the old digest.
@@ -212,7 +245,7 @@ def _look(path: str, one: Expected) -> Wrong | None:
             elif one.digest is not None and (found := _sha256(path)) != one.digest:
                 what = "is not what was packed into it"
     except FileNotFoundError:
-        what = "is missing"
+        what = _MISSING
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
     return Wrong(one.package, one.version, one.path, what, found) if what else None

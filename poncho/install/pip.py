@@ -112,12 +112,16 @@ def _mend(
         return
     damaged = sorted({one.package for one in wrong})
     message = f"the cache's copy of pip package {damaged[0]} is damaged ({wrong[0]})"
-    if offline:
+    if offline and any(one.is_lost for one in wrong):
         raise BuildError(message, hint="build once without --offline: it is fetched again")
+    if offline:
+        reporter(Event("warning", "pip", f"{message}, or was made so: without --offline it is fetched again"))
+        return
     reporter(Event("warning", "pip", f"{message}: it is fetched again"))
-    tool.install_again(damaged, what)
+    is_new = tool.install_again(damaged, what)
     still = new_ones(wrong_pip_files(prefix, names), cache)
-    remember(still, cache)
+    if is_new:
+        remember(still, cache)
     for one in still:
         reporter(Event("warning", "pip", f"pip package {one.package}: {one}, in the wheel itself"))
 
@@ -194,11 +198,15 @@ class PipTool:
             _STEP,
         )
 
-    def install_again(self, names: Sequence[str], what: Sequence[str]) -> None:
-        """Install the packages ``names`` of ``what`` once more, from nothing that is in the cache."""
+    def install_again(self, names: Sequence[str], what: Sequence[str]) -> bool:
+        """Install the packages ``names`` of ``what`` once more; return whether nothing of them was in the cache."""
+        cleaned = True
         if self._uv is not None:
+            # It waits for others that use this cache.
+            self._reporter(Event("progress", "pip", f"taking {', '.join(names)} out of the cache"))
             argv = [*self._uv, "cache", "clean", *names]
-            run_tool(argv, env=self._uv_environment, step=_STEP, cwd=self._work, check=False)
+            done = run_tool(argv, env=self._uv_environment, step=_STEP, cwd=self._work, check=False)
+            cleaned = done.returncode == 0
         chosen = [part for name in names for part in ("--reinstall-package", name)]
         self._run(
             lambda uv: [
@@ -216,6 +224,7 @@ class PipTool:
             ],
             _STEP,
         )
+        return cleaned
 
     def install_into(self, target: Path, wheels: Path) -> None:
         """Install all ``wheels`` (a directory) below ``target``, laid out as a prefix, with scripts for this Python."""

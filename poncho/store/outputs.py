@@ -49,12 +49,12 @@ def check_kept(output: object, *inputs: object, unless: Callable[[Path], bool] |
 def check_outside(output: object, directory: object, *, unless: Callable[[Path], bool]) -> None:
     """Refuse an output that is a file of a directory that is read, by whatever name or link. Raises UsageError.
 
-    ``unless`` tells of a file that it is such an output, of an earlier time.
+    ``unless`` tells of a file that it is such an output, of an earlier time; in an empty one nothing is lost.
     """
     if not _is_file(output) or not isinstance(directory, (str, os.PathLike)) or not os.path.isdir(directory):
         return
     file, root = os.path.realpath(str(output)), os.path.realpath(directory)
-    if file.startswith(root.rstrip("/") + "/") and not unless(Path(str(output))):
+    if file.startswith(root.rstrip("/") + "/") and os.path.getsize(file) and not unless(Path(str(output))):
         raise UsageError(
             f"{output}: belongs to what is to be read, {os.fspath(directory)}, and would be overwritten",
             hint="name another file",

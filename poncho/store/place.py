@@ -33,6 +33,8 @@ TAG = "CACHEDIR.TAG"
 _SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55\n"
 _TEXT = _SIGNATURE + b"# This directory is the cache of PONCHO's builder. All in it can be deleted while none runs.\n"
 _OURS = b"PONCHO"
+# All that an analysis of an earlier version made, which needs no lock.
+_OF_ANALYSES = frozenset({"analysis", "index", "modules"})
 # What a file system puts into directories by itself.
 _NOBODY_S = frozenset({"lost+found", ".snapshot"})
 
@@ -120,7 +122,9 @@ def _stranger(root: Path) -> str | None:
     if TAG in names and _is_ours(root / TAG):
         return None  # another builder came first
     if BUILDERS in names or "poncho" in root.name:
-        names -= KINDS | {BUILDERS}
+        names -= KINDS | {BUILDERS, TAG}
+    elif names <= _OF_ANALYSES:
+        return None
     return min(names, default=None)
 
 

@@ -21,7 +21,8 @@ from poncho.fetch.gitcommand import GitCommand
 from poncho.fetch.kept import is_untouched as is_data_untouched
 from poncho.install.bytecode_cache import is_sound
 from poncho.install.intact import new_ones, wrong_conda_files, wrong_pip_files
-from poncho.install.slots import delete_unused, is_untouched
+from poncho.install.records import recorded_distributions
+from poncho.install.slots import Slot, delete_unused, is_untouched
 from poncho.pack.blocks import check as check_block
 from poncho.package.verify import verify as verify_package
 from poncho.store import BuilderCache, Flock, remove_tree
@@ -145,8 +146,12 @@ def _environment(item: Item) -> str | None:
         return ""
     if not found:
         return "was changed since it was built"
-    cache, prefix = BuilderCache(place.parent.parent), place / "env"
-    wrong = new_ones([*wrong_conda_files(prefix), *wrong_pip_files(prefix)], cache)
+    cache, prefix, state = BuilderCache(place.parent.parent), place / "env", Slot(place).state()
+    # A pip package may write over single files of conda's, and of what conda brought, conda's records say more than RECORD.
+    names = state.pip if state is not None else {}
+    written = {file for one in recorded_distributions(prefix, only=names) for file in one.files}
+    conda = [one for one in wrong_conda_files(prefix) if one.path not in written]
+    wrong = new_ones([*conda, *wrong_pip_files(prefix, names)], cache)
     return str(wrong[0]) if wrong else None
 
 

@@ -43,3 +43,8 @@ def _runs(number: int) -> bool:
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_what_a_tool_says_through_a_child_of_it_is_not_lost() -> None:
+    argv = ["bash", "-c", "exec > >(sleep 0.2; sed s/a/b/); echo aaa"]
+    assert run_tool(argv, env=dict(os.environ), step="say something").stdout == "baa\n"

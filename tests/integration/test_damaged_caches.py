@@ -18,7 +18,7 @@ from poncho.builder import CreateOptions, create
 from poncho.errors import BuildError
 from poncho.spec import Spec
 from poncho.store import BuilderCache, remove_tree
-from poncho.upkeep import verify
+from poncho.upkeep import prune, verify
 from tests.support.faults import flip
 from tests.support.wheels_index import only_from, write_wheel
 
@@ -139,6 +139,11 @@ def test_a_wheel_that_is_wrong_in_itself_is_told_of_once(build: Build) -> None:
     assert any("sloppy.py" in line and "in the wheel itself" in line for line in build.warnings)
     assert build("sloppy") == first
     assert build.warnings == []
+    prune(build.cache, everything=True, buckets=["solve"])
+    assert build("sloppy", offline=True) == first
+    remove_tree(build.cache.root / "pip/as-they-are")
+    assert build("sloppy", offline=True) == first  # what is wrong may be so in the wheel, and nothing is missing
+    assert any("or was made so" in line for line in build.warnings)
 
 
 def test_a_kept_environment_is_verified_by_its_content(build: Build, sound: str) -> None:

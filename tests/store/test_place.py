@@ -101,6 +101,12 @@ def test_parts_of_a_cache_alone_are_one_by_its_name(tmp_path: Path) -> None:
         claim(tmp_path / "poncho-work")
 
 
+def test_what_an_analysis_alone_has_made_is_a_cache(tmp_path: Path) -> None:
+    (tmp_path / "cache/analysis").mkdir(parents=True)
+    claim(tmp_path / "cache")
+    assert is_claimed(tmp_path / "cache")
+
+
 def test_a_tag_of_another_program_is_none(tmp_path: Path) -> None:
     (tmp_path / TAG).write_text("Signature: 8a477f597d28d172789f06886806bc55\n# made by somebody else\n")
     with pytest.raises(StoreError, match=TAG):
