@@ -72,7 +72,7 @@ def ask(prefix: Path, python: str, script: bytes) -> bytes | None:
     command = [os.fspath(prefix / python), "-I", "-S", "-B", "-c", _PROBE, beside]
     try:
         # Files, not pipes: a child that it leaves behind would hold those open.
-        with TemporaryFile() as asked, TemporaryFile() as answer:
+        with _memory() as asked, _memory() as answer:
             asked.write(script)
             asked.seek(0)
             if _run(command, asked, answer) != 0:
@@ -81,6 +81,14 @@ def ask(prefix: Path, python: str, script: bytes) -> bytes | None:
             return answer.read()
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _memory() -> IO[bytes]:
+    """Return a file in memory: whether there is room in TMPDIR must not decide how a package starts."""
+    try:
+        return open(os.memfd_create("poncho"), "w+b")
+    except (AttributeError, OSError):
+        return TemporaryFile()
 
 
 def _run(command: Sequence[str], stdin: IO[bytes], stdout: IO[bytes]) -> int:

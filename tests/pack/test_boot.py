@@ -76,3 +76,9 @@ def test_one_that_fails_says_nothing(script: str, tmp_path: Path) -> None:
 def test_one_that_is_no_program_says_nothing(tmp_path: Path) -> None:
     _python(tmp_path, "").write_bytes(b"\x7fELF")
     assert _ask(tmp_path) is None
+
+
+def test_a_temporary_directory_without_room_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _python(tmp_path, "printf '3.11.7\\0'")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    assert _ask(tmp_path) == b"3.11.7\0"
