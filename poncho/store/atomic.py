@@ -129,7 +129,8 @@ def remove_tree(path: Path) -> None:
     try:
         shutil.rmtree(path, onerror=make_writable_and_retry)
     except (RecursionError, _UnopenedError):
-        _remove_flattened(path)
+        with suppress(FileNotFoundError):  # another process deletes it, too
+            _remove_flattened(path)
 
 
 class _UnopenedError(Exception):
