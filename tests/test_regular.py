@@ -24,13 +24,15 @@ def test_what_the_kernel_makes_up_is_read_whole() -> None:
     assert b"VmRSS" in _regular.read_bytes("/proc/self/status")
 
 
-def test_a_pipe_a_socket_a_device_and_a_directory_are_refused_at_once(tmp_path: Path) -> None:
+def test_a_pipe_a_socket_a_device_and_a_directory_are_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/zero")
     (tmp_path / "terminal").symlink_to("/dev/tty")
     before = len(os.listdir("/proc/self/fd"))
     with socket.socket(socket.AF_UNIX) as listening:
-        os.chdir(tmp_path)  # a socket's path is a short one
+        monkeypatch.chdir(tmp_path)  # a socket's path is a short one
         listening.bind("socket")
         for name in ("pipe", "device", "terminal", "socket", ".", "missing"):
             with pytest.raises(OSError, match=r".") as raised:

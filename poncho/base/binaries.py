@@ -61,7 +61,7 @@ def _needs_rpath(name: str, elf: Elf, facts: InterpreterFacts) -> bool:
 
 def _rpath(name: str) -> str:
     """Return the RPATH, relative to the file, of the prefix's lib directory."""
-    relative = posixpath.relpath("lib", posixpath.dirname(name))
+    relative = posixpath.relpath("/lib", f"/{posixpath.dirname(name)}")
     return "$ORIGIN" if relative == "." else f"$ORIGIN/{relative}"
 
 

@@ -20,7 +20,7 @@ def relative_runpath(runpath: bytes, path: str, needles: Sequence[bytes]) -> str
         for needle in map(os.fsdecode, needles):
             if part == needle or part.startswith(needle + "/"):
                 inside = part[len(needle) :].strip("/") or "."
-                steps = posixpath.relpath(inside, posixpath.dirname(path) or ".")
+                steps = posixpath.relpath(f"/{inside}", f"/{posixpath.dirname(path)}")
                 parts.append("$ORIGIN" if steps == "." else f"$ORIGIN/{steps}")
                 changed = True
                 break

@@ -161,7 +161,8 @@ def portable_target(path: str, target: str, prefixes: Sequence[str]) -> str | No
         for prefix in prefixes:
             plain = posixpath.normpath(target)
             if plain == prefix or plain.startswith(prefix + "/"):
-                return posixpath.relpath(plain[len(prefix) :].lstrip("/") or ".", directory or ".")
+                # From a root: of relative paths it asks the system where this process is, which may be nowhere.
+                return posixpath.relpath(f"/{plain[len(prefix) :].lstrip('/')}", f"/{directory}")
         return None
     if ".." not in _inner(target):
         up = sum(part == ".." for part in target.split("/"))

@@ -470,3 +470,13 @@ def tree_content(root: Path) -> dict[str, tuple[int, str]]:
         for name, (mode, _, content) in tree_state(root).items()
         for kind in (f"link:{content}" if (root / name).is_symlink() else content,)
     }
+
+
+def test_it_does_not_matter_where_the_process_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix = small_prefix(tmp_path / "env")
+    (prefix / "lib/another").symlink_to(prefix / "bin/tool")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    done = packed(prefix, tmp_path / "env.tar.gz")
+    assert members(done.path)["lib/another"].linkname == "../bin/tool"
