@@ -101,7 +101,7 @@ def make_parser(prog: str) -> Parser:
         "--level",
         type=int,
         metavar="N",
-        help="compression level: 0 to 12 (default 2, fast; from 4 on smaller than conda-pack's), 0 to 19 for tar.zst (3), "
+        help="compression level: 0 to 12 (default 2, fast; from 5 on smaller than conda-pack's), 0 to 19 for tar.zst (3), "
         "1 to 22 for squashfs (3)",
     )
     parser.add_argument(

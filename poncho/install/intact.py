@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import hashlib
 import os
 import re
 import stat
@@ -23,6 +22,7 @@ from typing import Any
 from poncho import _json
 from poncho._noarch import in_prefix
 from poncho.engine.conda_meta import read_records
+from poncho.fetch.content import digest_of
 from poncho.install.records import Recorded, recorded_distributions
 from poncho.lock.model import LockedConda
 from poncho.store import Answers, BuilderCache, answer_key
@@ -33,7 +33,6 @@ _MADE_HERE = re.compile(r"\.pyc\Z|(?:^|/)__pycache__/|\A__clobbers__/|\A\.nonadm
 _MISSING, _CUT_OFF = "is missing", "is cut off"
 _UNPACKING = 600.0  # seconds
 _BATCH = 64
-_PIECE = 1 << 20
 # Where the engines keep unpacked packages, below ``conda`` of the builder's cache.
 _PACKAGES = ("pkgs", "command-pkgs")
 
@@ -101,7 +100,7 @@ def _answers(one: Wrong, cache: BuilderCache) -> Answers:
 
 def _key(one: Wrong) -> str:
     # A conda package's script may write the prefix into its files: what they then are differs from place to place.
-    found = ("", "") if one.kind == "conda" else (one.what, one.found)
+    found = (one.is_lost, "") if one.kind == "conda" else (one.what, one.found)
     return answer_key("wrong in the package itself", one.package, one.version, one.path, *found)
 
 
@@ -242,18 +241,10 @@ def _look(path: str, one: Expected) -> Wrong | None:
         if not stat.S_ISLNK(status.st_mode):
             if one.size not in (None, status.st_size):
                 what, found = f"has {status.st_size} bytes instead of {one.size}", str(status.st_size)
-            elif one.digest is not None and (found := _sha256(path)) != one.digest:
+            elif one.digest is not None and (found := digest_of(Path(path))) != one.digest:
                 what = "is not what was packed into it"
     except FileNotFoundError:
         what = _MISSING
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
     return Wrong(one.package, one.version, one.path, what, found) if what else None
-
-
-def _sha256(path: str) -> str:
-    state = hashlib.sha256()
-    with open(path, "rb", buffering=0) as stream:
-        while data := stream.read(_PIECE):
-            state.update(data)
-    return state.hexdigest()
