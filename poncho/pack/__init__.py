@@ -20,7 +20,7 @@ from poncho._words import counted
 from poncho.errors import BuildError
 from poncho.pack import activation, layout, manifest, recordfile, relocation, scrub, selfextract, squashfs
 from poncho.pack.buffers import Buffers
-from poncho.pack.caches import open_caches
+from poncho.pack.caches import copying_blocks, open_caches
 from poncho.pack.compress import compressor, parts_compressor
 from poncho.pack.copier import Copier
 from poncho.pack.image import ImageSink
@@ -66,7 +66,7 @@ def pack(
     installs), a full disk, a bad variable; StoreError when the output's directory is missing or cannot be written.
     """
     options = (options or PackOptions()).for_output(output.name)
-    with _without_collector():
+    with _without_collector(), copying_blocks(cache, options) as copier:
         return _pack(
             prefix,
             output,
@@ -75,8 +75,9 @@ def pack(
             variables,
             spec_text,
             lock_text,
-            options or PackOptions(),
+            options,
             cache,
+            copier,
             origin,
             reporter,
         )
@@ -104,6 +105,7 @@ def _pack(
     lock_text: str,
     options: PackOptions,
     cache: BuilderCache | None,
+    copier: Copier | None,
     origin: Origin,
     reporter: Reporter,
 ) -> PackedPackage:
@@ -130,7 +132,7 @@ def _pack(
             Transformer([os.fsencode(prefix) for prefix in plan.prefixes], plan.pythons),
             buffers=buffers,
             known=caches.known if caches else None,
-            copier=Copier(caches.blocks.root, stream) if caches and stream is not None else None,
+            copier=copier if caches else None,
             epoch=epoch,
             threads=options.workers(),
             total=sum(entry.size for entry in plan.entries),
@@ -160,6 +162,8 @@ def _pack(
         press = Press(parts_compressor(form, options.level), caches.blocks if caches else None)
         mode = 0o755 if form == "sh" else 0o644
         with atomic_file(output, mode=mode) as hidden, hidden.open("r+b", buffering=0) as stream:
+            if copier is not None:
+                copier.open(hidden)
             stream.write(_script(form, added, "0" * 64, layout.Facts("", "", 0, 0, 0)))
             writer, digest, facts = write(stream.fileno(), press)
             os.pwrite(stream.fileno(), _script(form, added, digest, facts) + layout.header(form, digest, facts), 0)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from poncho._version import __version__
 from poncho.errors import StoreError
-from poncho.pack.blocks import Blocks
+from poncho.pack.blocks import BUCKET, Blocks
 from poncho.pack.buffers import Buffers
 from poncho.pack.compress import identity
+from poncho.pack.copier import Copier
 from poncho.pack.known import Known
 from poncho.pack.model import Origin, PackOptions
 from poncho.pack.plan import Plan
@@ -27,6 +30,24 @@ class Caches:
 
     blocks: Blocks
     known: Known | None
+
+
+@contextmanager
+def copying_blocks(cache: BuilderCache | None, options: PackOptions) -> Iterator[Copier | None]:
+    """Yield who copies blocks out of the cache, begun already where there are some; None where ``open_caches`` gives none."""
+    copier = None
+    if cache is not None and identity(options.format or "tar.gz", options.level) is not None:
+        with suppress(StoreError, OSError):
+            root = cache.directory(BUCKET)
+            copier = Copier(root)
+            with os.scandir(root) as blocks:
+                if any(blocks):
+                    copier.start()
+    try:
+        yield copier
+    finally:
+        if copier is not None:
+            copier.close()
 
 
 def open_caches(

@@ -31,17 +31,31 @@ class Copy:
 
 
 class Copier:
-    """Copies blocks below ``root`` into the file ``output``, from where it is told to, in a process that begins when needed."""
+    """Copies blocks below ``root`` into a file, from where it is told to, in a process of its own."""
 
-    def __init__(self, root: Path, output: int) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
-        self._output = output
         self._process: subprocess.Popen[bytes] | None = None
         self._broken = False
+        self._output = ""
+        self._is_said = False
+
+    def start(self) -> None:
+        """Let the process begin, which takes a while, before there is anything to copy; else it does when it is needed."""
+        if self._process is None and not self._broken:
+            self._process = self._start()
+
+    def open(self, output: Path) -> None:
+        """Say which file to write to: one that exists."""
+        self._output = os.fsencode(output).hex()
+        self._is_said = False
 
     def send(self, copies: Sequence[Copy], offset: int | None) -> None:
         """Let blocks be copied, one behind the other; to ``offset``, or (None) behind those before."""
         lines = [] if offset is None else [f"@ {offset}\n"]
+        if not self._is_said:
+            lines.insert(0, f"> {self._output}\n")
+            self._is_said = True
         lines += (f"{copy.key} {copy.size}\n" for copy in copies)
         self._say("".join(lines))
 
@@ -74,8 +88,7 @@ class Copier:
             process.communicate()
 
     def _say(self, text: str) -> None:
-        if self._process is None and not self._broken:
-            self._process = self._start()
+        self.start()
         if self._process is None or self._process.stdin is None:
             return
         try:
@@ -86,7 +99,7 @@ class Copier:
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         library = os.fspath(Path(isal.__file__).parents[1])
-        argv = [sys.executable, "-I", "-S", "-c", _RUN, library, copying.__file__, str(self._root), str(self._output)]
+        argv = [sys.executable, "-I", "-S", "-c", _RUN, library, copying.__file__, str(self._root)]
         kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
         try:
             return subprocess.Popen(
@@ -94,7 +107,6 @@ class Copier:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(self._output,),
                 env=kept,
             )
         except (OSError, ValueError):

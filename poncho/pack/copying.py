@@ -3,10 +3,11 @@
 A thread would do, if it did not wait for the interpreter's lock several times for each block while the rest of packing, which
 is Python, holds it: measured, the two then take longer than one after the other.
 
-This file is also what that process runs, alone: it imports nothing of PONCHO. On standard input it gets lines, ``@ OFFSET``
-(where to write next), ``KEY SIZE`` (the block to copy there, and how large its tar must be), and ``=``. It answers ``=`` with
-one line: ``PACKED:CRC`` for each block that was copied since the last one, and ``!N`` at the first that could not be, with N
-the number of the error, 0 when the block is missing or damaged. Blocks after that one are not copied.
+This file is also what that process runs, alone: it imports nothing of PONCHO. On standard input it gets lines, ``> PATH`` (the
+file to write to, its bytes in hexadecimal digits), ``@ OFFSET`` (where to write next), ``KEY SIZE`` (the block to copy there, and
+how large its tar must be), and ``=``. It answers ``=`` with one line: ``PACKED:CRC`` for each block that was copied since the
+last one, and ``!N`` at the first that could not be, with N the number of the error, 0 when the block is missing or damaged.
+Blocks after that one are not copied.
 """
 
 from __future__ import annotations
@@ -52,9 +53,10 @@ def touch(stream: int, info: os.stat_result) -> None:
             pass
 
 
-def serve(root: str, output: int, commands: io.BufferedIOBase, answers: io.BufferedIOBase) -> None:
-    """Do what the lines say, until they end."""
+def serve(root: str, commands: io.BufferedIOBase, answers: io.BufferedIOBase) -> None:
+    """Do what the lines say, until they end. Raises OSError when the file to write to cannot be opened."""
     buffer = bytearray(_AT_FIRST)
+    output = -1
     offset = 0
     said: list[str] = []
     failed = False
@@ -64,6 +66,8 @@ def serve(root: str, output: int, commands: io.BufferedIOBase, answers: io.Buffe
             answers.write(" ".join(said).encode() + b"\n")
             answers.flush()
             said, failed = [], False
+        elif first == ">":
+            output = os.open(bytes.fromhex(second), os.O_WRONLY | os.O_CLOEXEC)
         elif first == "@":
             offset = int(second)
         elif not failed:
@@ -105,4 +109,4 @@ def _read(path: str, buffer: bytearray) -> memoryview | None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the builder, which closes the pipe then
     with open(0, "rb") as commands, open(1, "wb") as answers:
-        serve(sys.argv[1], int(sys.argv[2]), commands, answers)
+        serve(sys.argv[1], commands, answers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,50 +65,52 @@ def cannot_read(path: str, error: OSError) -> BuildError:
 
 
 def _walk(root: str, below: str, prefixes: Sequence[str], leave_out: LeaveOut, tree: Tree) -> None:
-    # With a list of what is left of the directories above: a function that calls itself does not get as deep as a path can.
-    # Not os.scandir(): it makes an object for each name, of which nothing but the name is of use here.
-    above: list[tuple[str, str, Iterator[str]]] = []
-    place, start, children = root + "/", "", iter(os.listdir(root))
-    while True:
-        inner = _directory(place, start, children, below, prefixes, leave_out, tree)
-        if inner is not None:
-            above.append((place, start, children))
-            place, start = f"{place}{inner}/", f"{start}{inner}/"
-            names = os.listdir(place[:-1])
-            children = iter(names)
-            if not names and not inner.endswith("__pycache__"):
-                tree.entries.append(Entry(below + start[:-1], directory=True, mode=0o755))
-        elif above:
-            place, start, children = above.pop()
-        else:
-            return
+    # With a list of what is left: a function that calls itself does not get as deep as a path can.
+    left = [""]
+    while left:
+        start = left.pop()
+        place = f"{root}/{start}"
+        directory = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            names = os.listdir(directory)
+            left += _directory(directory, names, place, start, below, prefixes, leave_out, tree)
+        except OSError as error:
+            name = error.filename if isinstance(error.filename, str) else ""
+            raise cannot_read(os.path.join(place, name), error) from error
+        finally:
+            os.close(directory)
+        if not names and start and not start.endswith("__pycache__/"):
+            tree.entries.append(Entry(below + start[:-1], directory=True, mode=0o755))
 
 
 def _directory(
+    directory: int,
+    names: Sequence[str],
     place: str,
     start: str,
-    children: Iterator[str],
     below: str,
     prefixes: Sequence[str],
     leave_out: LeaveOut,
     tree: Tree,
-) -> str | None:
-    """Take in the children of a directory up to the next one that is a directory itself; return its name."""
-    lstat, add = os.lstat, tree.entries.append
-    names, anything = leave_out.names, not start or start.startswith(_OURS + "/")
-    for name in children:
+) -> list[str]:
+    """Take in the children of an open directory but for those that are directories: return these."""
+    # Not os.scandir(): it makes an object for each name, of which nothing but the name is of use here. From an open directory
+    # the system finds a file in two thirds of the time that it needs for a long path.
+    stat_at, add = os.stat, tree.entries.append
+    special, anything = leave_out.names, not start or start.startswith(_OURS + "/")
+    inner = []
+    for name in names:
         inside = start + name
-        if (anything or name in names) and leave_out.decide(inside):
+        if (anything or name in special) and leave_out.decide(inside):
             continue
-        source = place + name
-        info = lstat(source)
+        info = stat_at(name, dir_fd=directory, follow_symlinks=False)
         mode = info.st_mode
         kind = mode & _KIND
         if kind == _REGULAR:  # as _file does it, for the thousands of them
             add(
                 Entry(
                     below + inside,
-                    source,
+                    place + name,
                     info.st_size,
                     0o755 if mode & 0o111 else 0o644,
                     int(info.st_mtime),
@@ -116,12 +118,12 @@ def _directory(
                 )
             )
         elif kind == stat.S_IFDIR:
-            return name
+            inner.append(inside + "/")
         elif kind == stat.S_IFLNK:
-            _link(inside, below + inside, source, prefixes, tree)
+            _link(inside, below + inside, place + name, prefixes, tree)
         else:
             tree.warnings.append(f"{below}{inside}: left out, it is a socket, pipe or device")
-    return None
+    return inner
 
 
 def _file(path: str, source: str, info: os.stat_result) -> Entry:

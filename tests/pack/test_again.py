@@ -206,20 +206,21 @@ def test_a_full_disk_is_told_from_a_damaged_block(tmp_path: Path) -> None:
 
     whole, gone = Copy(key, 4096, False, never), Copy(missing, 4096, False, never)
     with (tmp_path / "out").open("w+b") as output:
-        copier = Copier(tmp_path, output.fileno())
+        copier = Copier(tmp_path)
+        copier.open(tmp_path / "out")
         copier.send([whole, whole, gone, whole], 10)
         chunks, useful = copier.finish([whole, whole, gone, whole])
         copier.close()
         assert useful
         assert [(chunk.packed, chunk.size) for chunk in chunks] == [(1000, 4096)] * 2
         assert output.read() == bytes(10) + data + data
-    with open("/dev/full", "wb", buffering=0) as full:
-        copier = Copier(tmp_path, full.fileno())
-        copier.send([whole], 0)
-        with pytest.raises(OSError, match="No space") as caught:
-            copier.finish([whole])
-        assert caught.value.errno == errno.ENOSPC
-        copier.close()
+    copier = Copier(tmp_path)
+    copier.open(Path("/dev/full"))
+    copier.send([whole], 0)
+    with pytest.raises(OSError, match="No space") as caught:
+        copier.finish([whole])
+    assert caught.value.errno == errno.ENOSPC
+    copier.close()
 
 
 def test_a_block_of_another_size_is_not_copied(tmp_path: Path) -> None:
@@ -228,7 +229,8 @@ def test_a_block_of_another_size_is_not_copied(tmp_path: Path) -> None:
     blocks.put(key, (b"data",), 4096, copying.isal_zlib.crc32(b"data"))
     answers = io.BytesIO()
     with (tmp_path / "out").open("wb") as output:
-        copying.serve(str(tmp_path), output.fileno(), io.BytesIO(f"@ 0\n{key} 512\n=\n=\n".encode()), answers)
+        said = f"> {os.fsencode(output.name).hex()}\n@ 0\n{key} 512\n=\n=\n"
+        copying.serve(str(tmp_path), io.BytesIO(said.encode()), answers)
     assert answers.getvalue() == b"!0\n\n"
     assert not (tmp_path / "out").read_bytes()
 
