@@ -21,6 +21,7 @@ from typing import Any
 
 from poncho import _json
 from poncho._noarch import in_prefix
+from poncho._regular import opener
 from poncho.engine.conda_meta import read_records
 from poncho.fetch.content import digest_of
 from poncho.install.records import Recorded, recorded_distributions
@@ -31,6 +32,7 @@ from poncho.store.atomic import discard
 # What is compiled or generated at the installation has no digest from before.
 _MADE_HERE = re.compile(r"\.pyc\Z|(?:^|/)__pycache__/|\A__clobbers__/|\A\.nonadmin\Z|\AMenu/")
 _MISSING, _CUT_OFF = "is missing", "is cut off"
+_SIZE = re.compile(r"[0-9]{1,18}\Z")
 _UNPACKING = 600.0  # seconds
 _BATCH = 64
 # Where the engines keep unpacked packages, below ``conda`` of the builder's cache.
@@ -203,10 +205,10 @@ def _of_pip(prefix: Path, one: Recorded) -> Iterator[Expected]:
 
 def _rows(record: Path) -> Iterator[tuple[str, str, int | None]]:
     try:
-        with record.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        with open(record, encoding="utf-8", errors="surrogateescape", newline="", opener=opener) as stream:
             for row in csv.reader(stream):
                 if len(row) == 3 and row[0]:
-                    yield row[0], row[1], int(row[2]) if row[2].isdigit() else None
+                    yield row[0], row[1], int(row[2]) if _SIZE.match(row[2]) else None
     except (OSError, csv.Error):
         return
 
@@ -241,9 +243,11 @@ def _look(path: str, one: Expected) -> Wrong | None:
         if not stat.S_ISLNK(status.st_mode):
             if one.size not in (None, status.st_size):
                 what, found = f"has {status.st_size} bytes instead of {one.size}", str(status.st_size)
+            elif one.digest is not None and not stat.S_ISREG(status.st_mode):
+                what = "is no file"
             elif one.digest is not None and (found := digest_of(Path(path))) != one.digest:
                 what = "is not what was packed into it"
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # of a name that no file can have, too
         what = _MISSING
     except OSError as error:
         what = f"cannot be read ({error.strerror})"

@@ -152,7 +152,8 @@ def test_trees_are_removed_that_another_process_is_removing(tmp_path, monkeypatc
     monkeypatch.setattr(os, "open", gone_just_before)
     monkeypatch.setattr(os, "rmdir", filled_just_before)
     remove_tree(tree)
-    assert filled and not tree.exists()
+    assert filled
+    assert not tree.exists()
 
 
 def test_scratch_is_inside_the_cache_and_goes_away(tmp_path):
