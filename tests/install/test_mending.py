@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,11 @@ from poncho.store import BuilderCache
 
 CHANGED = Wrong("x", "1", "x.py", "is not what was packed into it", "00")
 LOST = Wrong("y", "1", "y-1.dist-info/RECORD", "is cut off", "1")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> BuilderCache:
+    return BuilderCache(tmp_path / "cache")
 
 
 class Installer:
@@ -39,27 +45,27 @@ def mend(installer: Installer, cache: BuilderCache, *names: str, offline: bool =
 
 
 @pytest.mark.parametrize("wrong", [[CHANGED, LOST], [LOST, CHANGED]], ids=["after", "before"])
-def test_the_package_is_named_of_which_something_is_lost(builder_cache: BuilderCache, wrong: list[Wrong]) -> None:
+def test_the_package_is_named_of_which_something_is_lost(cache: BuilderCache, wrong: list[Wrong]) -> None:
     with pytest.raises(BuildError, match=r"pip package y is damaged \(y-1.dist-info/RECORD is cut off\)"):
-        mend(Installer(wrong), builder_cache, offline=True)
+        mend(Installer(wrong), cache, offline=True)
     installer = Installer(wrong, [])
-    assert mend(installer, builder_cache) == [
+    assert mend(installer, cache) == [
         "the cache's copy of pip package y is damaged (y-1.dist-info/RECORD is cut off): it is fetched again"
     ]
     assert installer.asked == ["x", "y"]
 
 
-def test_what_is_wrong_in_the_package_itself_is_told_of_once(builder_cache: BuilderCache) -> None:
-    assert mend(Installer([CHANGED], [CHANGED]), builder_cache)[1:] == [
+def test_what_is_wrong_in_the_package_itself_is_told_of_once(cache: BuilderCache) -> None:
+    assert mend(Installer([CHANGED], [CHANGED]), cache)[1:] == [
         "pip package x: x.py is not what was packed into it, in the wheel itself"
     ]
-    assert mend(Installer([CHANGED]), builder_cache) == []
-    assert mend(Installer([CHANGED]), builder_cache, offline=True) == []
+    assert mend(Installer([CHANGED]), cache) == []
+    assert mend(Installer([CHANGED]), cache, offline=True) == []
 
 
-def test_a_package_that_could_not_be_installed_is_fetched_again(builder_cache: BuilderCache) -> None:
+def test_a_package_that_could_not_be_installed_is_fetched_again(cache: BuilderCache) -> None:
     installer = Installer([CHANGED], [])
-    assert mend(installer, builder_cache, "z") == ["the cache's copy of pip package z is damaged: it is fetched again"]
+    assert mend(installer, cache, "z") == ["the cache's copy of pip package z is damaged: it is fetched again"]
     assert installer.asked == ["z"]
     with pytest.raises(BuildError, match="pip package z is damaged"):
-        mend(Installer([]), builder_cache, "z", offline=True)
+        mend(Installer([]), cache, "z", offline=True)
