@@ -38,10 +38,10 @@ def install_conda(
         engine.install(records, prefix, platform=platform, offline=offline, reporter=reporter)
 
     def again(names: Sequence[str]) -> bool:
-        discard_packages([record for record in records if record.name in names], cache)
+        all_new = discard_packages([record for record in records if record.name in names], cache)
         remove_tree(prefix)
         install()
-        return True
+        return all_new
 
     look = partial(wrong_conda_files, prefix)
     mending = Mending("conda", "install", "package", look, again, cache, offline, reporter)

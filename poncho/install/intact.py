@@ -26,11 +26,12 @@ from poncho.fetch.content import digest_of
 from poncho.install.records import Recorded, recorded_distributions
 from poncho.lock.model import LockedConda
 from poncho.store import Answers, BuilderCache, answer_key
-from poncho.store.atomic import discard
+from poncho.store.atomic import take_away
 
 # What is compiled or generated at the installation, or noted for it: it has no digest from before, and nobody misses it.
 MADE_HERE = re.compile(r"\.pyc\Z|(?:^|/)__pycache__/|\A__clobbers__/|\A\.nonadmin\Z|\AMenu/")
 _MISSING, _CUT_OFF = "is missing", "is cut off"
+_ORIGIN = re.compile(r"-[0-9a-f]{64}\Z")
 _SIZE = re.compile(r"[0-9]{1,18}\Z")
 _UNPACKING = 600.0  # seconds
 _BATCH = 64
@@ -137,14 +138,12 @@ def damaged_packages(records: Iterable[LockedConda], cache: BuilderCache) -> lis
     ]
 
 
-def discard_packages(records: Iterable[LockedConda], cache: BuilderCache) -> None:
-    """Delete what is kept of conda packages, so that they are fetched again."""
-    for record in records:
-        for place in _kept(record, cache):
-            if place.is_dir() and not place.is_symlink():
-                discard(place)
-            else:
-                place.unlink(missing_ok=True)
+def discard_packages(records: Iterable[LockedConda], cache: BuilderCache) -> bool:
+    """Delete what is kept of conda packages, so that they are fetched again; return whether there was something of each."""
+    places = [_kept(record, cache) for record in records]
+    for place in (one for found in places for one in found):
+        take_away(place)
+    return all(places)
 
 
 def _kept(record: LockedConda, cache: BuilderCache) -> list[Path]:
@@ -154,7 +153,8 @@ def _kept(record: LockedConda, cache: BuilderCache) -> list[Path]:
 
 
 def _stem(name: str) -> str:
-    return name.removesuffix(".conda").removesuffix(".tar.bz2")
+    """Return name, version and build; behind them rattler notes where a package is from, when not all have a sha256."""
+    return _ORIGIN.sub("", name.removesuffix(".conda").removesuffix(".tar.bz2"))
 
 
 def _is_young(package: Path) -> bool:
