@@ -12,14 +12,17 @@ import stat
 LIMIT = 256 << 20  # bytes: no record, list of files or module comes near it
 
 
-def opener(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
-    """Open a regular file for reading, as ``open(…, opener=opener)`` asks. Raises OSError for all that is none."""
+def opener(path: str | os.PathLike[str], flags: int = os.O_RDONLY, *, large: bool = False) -> int:
+    """Open a regular file for reading, as ``open(…, opener=opener)`` asks. Raises OSError for all that is none.
+
+    A file that is too large for metadata is refused, too, but with ``large``.
+    """
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
-        if status.st_size > LIMIT:
+        if status.st_size > LIMIT and not large:
             raise OSError(errno.EFBIG, "larger than 256 MiB", os.fspath(path))
     except BaseException:
         os.close(descriptor)

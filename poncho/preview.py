@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from poncho import _json
+from poncho._regular import opener
+from poncho.engine.conda_meta import read_records
 from poncho.fetch import remote_size
 from poncho.fetch.remote import Remote
 from poncho.install import InstalledDistribution, installed_distributions
@@ -168,11 +170,7 @@ def _git(name: str, item: LockedGit, cache: BuilderCache) -> Part:
 
 def _there(lock: Lock, prefix: Path, cache: BuilderCache) -> Iterable[Part]:
     sizes: dict[str, int] = {}
-    for record in (prefix / "conda-meta").glob("*.json"):
-        try:
-            said = _json.loads(record.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
+    for _, said in read_records(prefix):
         sizes[str(said.get("name"))] = _sum_of_paths(said.get("paths_data")) or sum(
             _size_of(prefix / name) or 0 for name in said.get("files") or ()
         )
@@ -191,7 +189,7 @@ def _there(lock: Lock, prefix: Path, cache: BuilderCache) -> Iterable[Part]:
 def _recorded(item: InstalledDistribution) -> int | None:
     """Return the bytes that a distribution's RECORD says it has; None where it says nothing."""
     try:
-        with (item.metadata / "RECORD").open(newline="", encoding="utf-8", errors="replace") as stream:
+        with open(item.metadata / "RECORD", newline="", encoding="utf-8", errors="replace", opener=opener) as stream:
             return sum(int(row[2]) for row in csv.reader(stream) if len(row) == 3 and row[2].isdecimal()) or None
     except (OSError, csv.Error, ValueError):
         return None
@@ -234,5 +232,7 @@ def _paths_total(path: Path) -> int | None:
         return None
 
 
-def _sum_of_paths(document: Mapping[str, Any] | None) -> int:
-    return sum(one.get("size_in_bytes") or 0 for one in (document or {}).get("paths", ()))
+def _sum_of_paths(document: object) -> int:
+    paths = document.get("paths") if isinstance(document, dict) else None
+    sizes = [one.get("size_in_bytes") for one in paths if isinstance(one, dict)] if isinstance(paths, list) else []
+    return sum(size for size in sizes if isinstance(size, int))

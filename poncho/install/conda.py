@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from poncho._types import Event, Reporter, silent
+from poncho._types import Reporter, silent
 from poncho.engine.base import CondaEngine
 from poncho.errors import BuildError, DiskFullError, FetchError
-from poncho.install.intact import Wrong, damaged_packages, discard_packages, new_ones, remember, wrong_conda_files
+from poncho.install.intact import damaged_packages, discard_packages, wrong_conda_files
+from poncho.install.mending import Mending
 from poncho.lock.model import LockedConda
 from poncho.store import BuilderCache, remove_tree
 
@@ -31,12 +33,20 @@ def install_conda(
     if not records:
         (prefix / "conda-meta").mkdir(parents=True, exist_ok=True)
         return
-    wrong: list[Wrong] = []
-    try:
+
+    def install() -> None:
         engine.install(records, prefix, platform=platform, offline=offline, reporter=reporter)
-        wrong = new_ones(wrong_conda_files(prefix), cache)
-        names = {one.package for one in wrong}
-        damaged = [record for record in records if record.name in names]
+
+    def again(names: Sequence[str]) -> bool:
+        all_new = discard_packages([record for record in records if record.name in names], cache)
+        remove_tree(prefix)
+        install()
+        return all_new
+
+    look = partial(wrong_conda_files, prefix)
+    mending = Mending("conda", "install", "package", look, again, cache, offline, reporter)
+    try:
+        install()
     except DiskFullError:
         raise
     except (FetchError, BuildError):
@@ -44,19 +54,6 @@ def install_conda(
         damaged = damaged_packages(records, cache)
         if not damaged:
             raise
-    if not damaged:
-        return
-    what = f"the cache's copy of conda package {damaged[0].name} is damaged" + (f" ({wrong[0]})" if wrong else "")
-    if offline and (not wrong or any(one.is_lost for one in wrong)):
-        raise BuildError(what, hint="build once without --offline: it is fetched again")
-    if offline:
-        reporter(Event("warning", "install", f"{what}, or was made so: without --offline it is fetched again"))
-        return
-    reporter(Event("warning", "install", f"{what}: it is fetched again"))
-    discard_packages(damaged, cache)
-    remove_tree(prefix)
-    engine.install(records, prefix, platform=platform, offline=offline, reporter=reporter)
-    still = new_ones(wrong_conda_files(prefix), cache)
-    remember(still, cache)
-    for one in still:
-        reporter(Event("warning", "install", f"conda package {one.package}: {one}, in the package itself"))
+        mending.mend([record.name for record in damaged])
+    else:
+        mending.mend()

@@ -17,11 +17,10 @@ from poncho._types import Event, Reporter
 from poncho.engine.conda_meta import read_records
 from poncho.errors import BuildError
 from poncho.install.distributions import InstalledDistribution, installed_distributions, is_owned
+from poncho.install.intact import MADE_HERE
 from poncho.install.records import recorded_distributions
 
 _METADATA = re.compile(r"(?:^|/)(?P<name>[^/]+?)-[^/-]+?(?:-py3[^/]*)?\.(?:dist-info/METADATA|egg-info/PKG-INFO)\Z")
-# Never part of an environment as it is used: notes to the installer, and what Python makes again.
-_NOT_MISSED = re.compile(r"\.pyc\Z|(?:^|/)__pycache__/|\A\.nonadmin\Z|\AMenu/|\A__clobbers__/")
 _NAMED = 3
 
 
@@ -46,7 +45,7 @@ def check_files(prefix: Path, *, ignore_missing: bool, reporter: Reporter) -> No
     written = _written(by_pip.values(), root) if records else {}
     missing: dict[str, list[str]] = {}
     for record in records:
-        gone = [file for file in record.files if not _NOT_MISSED.search(file) and not os.path.lexists(prefix / file)]
+        gone = [file for file in record.files if not MADE_HERE.search(file) and not os.path.lexists(prefix / file)]
         replaced = [name for name, file in record.distributions.items() if file in gone and name in by_pip]
         if replaced:
             now = by_pip[replaced[0]]
@@ -97,7 +96,7 @@ def _record(record: Mapping[str, Any]) -> _Record:
         and item.get("path_type") == "hardlink"
         and not item.get("prefix_placeholder")
         and item.get("sha256") == item.get("sha256_in_prefix", item.get("sha256"))  # libmamba records no placeholder
-        and not _NOT_MISSED.search(str(item.get("_path")))
+        and not MADE_HERE.search(str(item.get("_path")))
     }
     distributions = {str(canonicalize_name(match["name"])): file for file in files if (match := _METADATA.search(file))}
     return _Record(f"{record.get('name')} {record.get('version')}", files, sizes, distributions)

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from poncho._types import Event, Reporter, silent
 from poncho.base import base_channel
-from poncho.base.facts import InterpreterFacts
 from poncho.base.find import ask_interpreter
 from poncho.engine import CondaEngine, native_platform
-from poncho.engine.pip_tools import clean_environment, run_tool
-from poncho.errors import BuildError
-from poncho.install.distributions import InstalledDistribution, editable_distributions, installed_distributions
+from poncho.install.distributions import (
+    InstalledDistribution,
+    distributions_in,
+    editable_distributions,
+    site_packages,
+)
 from poncho.install.existing import describe_prefix, locked_pip
-from poncho.install.virtual import is_virtual_environment, read_settings
+from poncho.install.virtual import is_virtual_environment, shown_sites
 from poncho.lock.model import Lock
 from poncho.resolution import resolve_conda
 from poncho.spec import Spec, portable, spec_digest
 from poncho.store import BuilderCache
-
-_SITE = "import site; print('\\n'.join(site.getsitepackages()))"
 
 
 def describe_environment(
@@ -54,32 +51,18 @@ def _describe_virtual(
     venv: Path, engine: CondaEngine, cache: BuilderCache, reporter: Reporter, environ: Mapping[str, str]
 ) -> Lock:
     python = venv / "bin" / "python"
+    shown = shown_sites(venv, ask_interpreter(python, environ), environ)
     base = base_channel(interpreter=python, cache=cache, reporter=reporter, environ=environ)
     platform = native_platform()
     records = resolve_conda(Spec(), engine=engine, base=base, platform=platform, reporter=reporter)
-    # The first of a name is the one that is imported: the virtual environment's own.
-    system = read_settings(venv).get("include-system-site-packages", "").lower() == "true"
-    below = _of_interpreter(ask_interpreter(python, environ), environ) if system else ()
-    editable = {item.name for item in editable_distributions(venv)}
-    named = {item.name: item for item in (*below, *installed_distributions(venv)) if item.name not in editable}
+    named: dict[str, InstalledDistribution] = {}
+    for site in (*site_packages(venv), *shown):
+        # What lies in the first directory is what is imported.
+        named = {item.name: item for item in distributions_in(site)} | named
+    for item in editable_distributions(venv):
+        named.pop(item.name, None)
     pip = tuple(locked_pip(named[name]) for name in sorted(named))
     version = base.python_version
     asked = portable(Spec(conda=(f"python={version}",), pip=tuple(one.requirement for one in pip), python=version))
     lock = Lock(platform, spec_digest(asked), spec=asked, pip=pip)
     return replace(lock, base=base.locked, conda=records)
-
-
-def _of_interpreter(facts: InterpreterFacts, environ: Mapping[str, str]) -> Iterator[InstalledDistribution]:
-    """Yield what the interpreter itself has, which a virtual environment may show."""
-    if facts.kind == "conda":
-        raise BuildError(
-            f"the virtual environment shows the packages of the conda environment {facts.prefix}, a part of it only",
-            hint="install what it adds into the conda environment, and name that one",
-        )
-    argv = [str(facts.executable), "-I", "-B", "-S", "-c", _SITE]
-    said = run_tool(argv, env=clean_environment(environ), step=f"run {facts.executable}").stdout
-    for one in importlib.metadata.distributions(path=[line for line in said.splitlines() if line]):
-        fields: Mapping[str, str] = dict(one.metadata.items())  # type: ignore[attr-defined]
-        if (name := fields.get("Name")) and (version := fields.get("Version")):
-            place = Path(str(getattr(one, "_path", "")))
-            yield InstalledDistribution(canonicalize_name(name), version, place, "", one.read_text("direct_url.json"))

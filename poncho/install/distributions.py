@@ -54,8 +54,12 @@ def site_packages(prefix: Path) -> tuple[Path, ...]:
 
 def installed_distributions(prefix: Path) -> tuple[InstalledDistribution, ...]:
     """Return what is installed in ``prefix``, sorted by name; read from its files, nothing of it is run."""
-    sites = [str(path) for path in site_packages(prefix)]
-    found = [_installed(item) for item in _found_in(sites)]
+    return distributions_in(*site_packages(prefix))
+
+
+def distributions_in(*sites: Path) -> tuple[InstalledDistribution, ...]:
+    """Return what is installed in such directories, sorted by name."""
+    found = [_installed(item) for item in _found_in([str(path) for path in sites])]
     return tuple(sorted((item for item in found if item), key=lambda item: (item.name, str(item.metadata))))
 
 

@@ -19,18 +19,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from poncho import _json
+from poncho import _json, _regular
 from poncho._noarch import in_prefix
 from poncho.engine.conda_meta import read_records
 from poncho.fetch.content import digest_of
 from poncho.install.records import Recorded, recorded_distributions
 from poncho.lock.model import LockedConda
 from poncho.store import Answers, BuilderCache, answer_key
-from poncho.store.atomic import discard
+from poncho.store.atomic import take_away
 
-# What is compiled or generated at the installation has no digest from before.
-_MADE_HERE = re.compile(r"\.pyc\Z|(?:^|/)__pycache__/|\A__clobbers__/|\A\.nonadmin\Z|\AMenu/")
+# What is compiled or generated at the installation, or noted for it: it has no digest from before, and nobody misses it.
+MADE_HERE = re.compile(r"\.pyc\Z|(?:^|/)__pycache__/|\A__clobbers__/|\A\.nonadmin\Z|\AMenu/")
 _MISSING, _CUT_OFF = "is missing", "is cut off"
+_ORIGIN = re.compile(r"-[0-9a-f]{64}\Z")
+_SIZE = re.compile(r"[0-9]{1,18}\Z")
 _UNPACKING = 600.0  # seconds
 _BATCH = 64
 # Where the engines keep unpacked packages, below ``conda`` of the builder's cache.
@@ -80,6 +82,28 @@ def wrong_pip_files(prefix: Path, names: Container[str] | None = None) -> list[W
     return cut + _wrong(prefix, [file for one in listed for file in _of_pip(prefix, one)])
 
 
+def files_of_unpacked_conda(package: Path) -> list[Expected]:
+    """Return what a conda package's own list says of its files. Raises OSError, and ValueError for what is no list."""
+    try:
+        listed = _json.loads(_regular.read_bytes(package / "info" / "paths.json"))["paths"]
+        return [Expected(package.name, "", str(one["_path"]), *_said_of_unpacked(one)) for one in listed]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("no list of files") from error
+
+
+def files_of_unpacked_wheel(record: Path) -> Iterator[Expected]:
+    """Yield what the RECORD of an unpacked wheel says of its files. Raises OSError, and ValueError for what is no RECORD."""
+    for name, digest, size in _rows(record):
+        if not name.startswith("/") and "\\" not in name:
+            yield Expected(record.parent.name, "", name, _hexadecimal(digest), size)
+
+
+def first_wrong(root: Path, expected: Iterable[Expected]) -> Wrong | None:
+    """Return the first file below ``root`` that is not as it should be."""
+    looks = (_look(f"{root}/{one.path}", one) for one in expected)
+    return next((wrong for wrong in looks if wrong is not None), None)
+
+
 def new_ones(wrong: Iterable[Wrong], cache: BuilderCache) -> list[Wrong]:
     """Return those that are not known to be so in the package itself."""
     return [one for one in wrong if _answers(one, cache).get(_key(one)) is None]
@@ -114,14 +138,12 @@ def damaged_packages(records: Iterable[LockedConda], cache: BuilderCache) -> lis
     ]
 
 
-def discard_packages(records: Iterable[LockedConda], cache: BuilderCache) -> None:
-    """Delete what is kept of conda packages, so that they are fetched again."""
-    for record in records:
-        for place in _kept(record, cache):
-            if place.is_dir() and not place.is_symlink():
-                discard(place)
-            else:
-                place.unlink(missing_ok=True)
+def discard_packages(records: Iterable[LockedConda], cache: BuilderCache) -> bool:
+    """Delete what is kept of conda packages, so that they are fetched again; return whether there was something of each."""
+    places = [_kept(record, cache) for record in records]
+    for place in (one for found in places for one in found):
+        take_away(place)
+    return all(places)
 
 
 def _kept(record: LockedConda, cache: BuilderCache) -> list[Path]:
@@ -131,7 +153,8 @@ def _kept(record: LockedConda, cache: BuilderCache) -> list[Path]:
 
 
 def _stem(name: str) -> str:
-    return name.removesuffix(".conda").removesuffix(".tar.bz2")
+    """Return name, version and build; behind them rattler notes where a package is from, when not all have a sha256."""
+    return _ORIGIN.sub("", name.removesuffix(".conda").removesuffix(".tar.bz2"))
 
 
 def _is_young(package: Path) -> bool:
@@ -144,16 +167,12 @@ def _is_young(package: Path) -> bool:
 
 def _is_whole(package: Path) -> bool:
     try:
-        listed = _json.loads((package / "info" / "paths.json").read_bytes())["paths"]
-        for item in listed:
-            size = os.lstat(package / str(item["_path"])).st_size
-            if item.get("path_type") == "hardlink" and size != item.get("size_in_bytes", size):
-                return False
-    except FileNotFoundError as error:
-        return str(error.filename).endswith("info/paths.json") and (package / "info" / "files").is_file()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        listed = files_of_unpacked_conda(package)
+    except FileNotFoundError:
+        return (package / "info" / "files").is_file()
+    except (OSError, ValueError):
         return False
-    return True
+    return first_wrong(package, (replace(one, digest=None) for one in listed)) is None
 
 
 def _of_conda(prefix: Path) -> Iterator[Expected]:
@@ -164,7 +183,7 @@ def _of_conda(prefix: Path) -> Iterator[Expected]:
         paths = data.get("paths") or () if isinstance(data, dict) else ()
         items = {str(item["_path"]): item for item in in_prefix(paths, files)}
         for file in dict.fromkeys([*files, *items]):
-            if not _MADE_HERE.search(file):
+            if not MADE_HERE.search(file):
                 yield Expected(name, version, file, *_said(items.get(file, {})))
 
 
@@ -180,6 +199,12 @@ def _said(item: Mapping[str, Any]) -> tuple[str | None, int | None]:
     return item.get("sha256"), item.get("size_in_bytes")
 
 
+def _said_of_unpacked(item: Mapping[str, Any]) -> tuple[str | None, int | None]:
+    if item.get("path_type", "hardlink") != "hardlink":
+        return None, None
+    return item.get("sha256"), item.get("size_in_bytes")
+
+
 def _cut_off(one: Recorded) -> Wrong | None:
     """Tell that a RECORD does not list itself and the METADATA beside it: it has lost its end, or all."""
     record = f"{one.directory}/RECORD"
@@ -191,24 +216,25 @@ def _cut_off(one: Recorded) -> Wrong | None:
 
 def _of_pip(prefix: Path, one: Recorded) -> Iterator[Expected]:
     site = one.directory.rpartition("/")[0]
-    for name, digest, size in _rows(prefix / one.directory / "RECORD"):
-        if name.startswith("/") or "\\" in name:
-            continue
-        path = os.path.normpath(f"{site}/{name}")
-        if not _MADE_HERE.search(path):
-            # A script that came with the wheel has got the interpreter's path, and keeps the old digest.
-            said = (None, None) if path.startswith("bin/") else (_hexadecimal(digest), size)
-            yield Expected(one.name, one.version, path, *said)
+    try:
+        for file in files_of_unpacked_wheel(prefix / one.directory / "RECORD"):
+            path = os.path.normpath(f"{site}/{file.path}")
+            if not MADE_HERE.search(path):
+                # A script that came with the wheel has got the interpreter's path, and keeps the old digest.
+                said = (None, None) if path.startswith("bin/") else (file.digest, file.size)
+                yield Expected(one.name, one.version, path, *said)
+    except (OSError, ValueError):
+        return
 
 
 def _rows(record: Path) -> Iterator[tuple[str, str, int | None]]:
     try:
-        with record.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        with open(record, encoding="utf-8", errors="surrogateescape", newline="", opener=_regular.opener) as stream:
             for row in csv.reader(stream):
                 if len(row) == 3 and row[0]:
-                    yield row[0], row[1], int(row[2]) if row[2].isdigit() else None
-    except (OSError, csv.Error):
-        return
+                    yield row[0], row[1], int(row[2]) if _SIZE.match(row[2]) else None
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
 
 
 def _hexadecimal(digest: str) -> str | None:
@@ -241,9 +267,11 @@ def _look(path: str, one: Expected) -> Wrong | None:
         if not stat.S_ISLNK(status.st_mode):
             if one.size not in (None, status.st_size):
                 what, found = f"has {status.st_size} bytes instead of {one.size}", str(status.st_size)
+            elif one.digest is not None and not stat.S_ISREG(status.st_mode):
+                what = "is no file"
             elif one.digest is not None and (found := digest_of(Path(path))) != one.digest:
                 what = "is not what was packed into it"
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # of a name that no file can have, too
         what = _MISSING
     except OSError as error:
         what = f"cannot be read ({error.strerror})"

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -26,8 +27,9 @@ from poncho.engine.process import tool_failed
 from poncho.errors import BuildError
 from poncho.install.collisions import check_collisions, conda_files
 from poncho.install.installer_notes import forget_notes
-from poncho.install.intact import new_ones, remember, wrong_pip_files
+from poncho.install.intact import wrong_pip_files
 from poncho.install.local import local_source, stage_local
+from poncho.install.mending import Mending
 from poncho.lock.model import LockedPip
 from poncho.store import BuilderCache
 
@@ -73,8 +75,12 @@ def install_pip(
         for number, items in enumerate((_hashed(remote), [item for item in remote if not _is_hashed(item)])):
             if items:
                 file = requirement_file(work / f"requirements-{number}.txt", [_line(item) for item in items])
-                tool.install(["--requirement", str(file)])
-                _mend(tool, prefix, items, ["--requirement", str(file)], cache, reporter, offline=offline)
+                what = ["--requirement", str(file)]
+                tool.install(what)
+                names = {str(canonicalize_name(item.name)) for item in items}
+                look = partial(wrong_pip_files, prefix, names)
+                again = partial(tool.install_again, what)
+                Mending("pip", "pip", "wheel", look, again, cache, offline, reporter).mend()
         wheels = work / "wheels"
         for item, source in local:
             reporter(Event("info", "pip", f"building {item.name} from {source}"))
@@ -93,37 +99,6 @@ def install_pip(
     reporter(
         Event("done", "pip", f"{counted(count, 'pip package')} installed", done=count, total=count, unit="packages")
     )
-
-
-def _mend(
-    tool: PipTool,
-    prefix: Path,
-    items: Sequence[LockedPip],
-    what: Sequence[str],
-    cache: BuilderCache,
-    reporter: Reporter,
-    *,
-    offline: bool,
-) -> None:
-    """Fetch again what was installed from a damaged copy in the installer's cache. Raises BuildError when that is not allowed."""
-    names = {str(canonicalize_name(item.name)) for item in items}
-    wrong = new_ones(wrong_pip_files(prefix, names), cache)
-    if not wrong:
-        return
-    damaged = sorted({one.package for one in wrong})
-    message = f"the cache's copy of pip package {damaged[0]} is damaged ({wrong[0]})"
-    if offline and any(one.is_lost for one in wrong):
-        raise BuildError(message, hint="build once without --offline: it is fetched again")
-    if offline:
-        reporter(Event("warning", "pip", f"{message}, or was made so: without --offline it is fetched again"))
-        return
-    reporter(Event("warning", "pip", f"{message}: it is fetched again"))
-    is_new = tool.install_again(damaged, what)
-    still = new_ones(wrong_pip_files(prefix, names), cache)
-    if is_new:
-        remember(still, cache)
-    for one in still:
-        reporter(Event("warning", "pip", f"pip package {one.package}: {one}, in the wheel itself"))
 
 
 def _is_hashed(item: LockedPip) -> bool:
@@ -198,7 +173,7 @@ class PipTool:
             _STEP,
         )
 
-    def install_again(self, names: Sequence[str], what: Sequence[str]) -> bool:
+    def install_again(self, what: Sequence[str], names: Sequence[str]) -> bool:
         """Install the packages ``names`` of ``what`` once more; return whether nothing of them was in the cache."""
         cleaned = True
         if self._uv is not None:

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,18 +82,13 @@ def rebuild_virtual_environment(
             f"{venv}: its Python cannot be run; it was made with the one in {home}",
             hint="make the virtual environment again, or create the package from its requirements",
         )
-    system = read_settings(venv).get("include-system-site-packages", "").lower() == "true"
-    if system and facts.kind == "conda":
-        raise BuildError(
-            f"{venv}: uses the packages of the conda environment {facts.prefix}, of which it shows a part only",
-            hint="install what it adds into the conda environment, and pack that one",
-        )
+    shown = shown_sites(venv, facts, environ)
     base = base_channel(interpreter=python, cache=cache, reporter=reporter, environ=environ)
     records = resolve_conda(Spec(), engine=engine, base=base, platform=platform, reporter=reporter)
     install_conda(records, prefix, engine=engine, platform=platform, cache=cache, reporter=reporter)
     reporter(Event("start", "copy", f"copying the packages of {venv}"))
     own = dict(_files_of(venv))
-    below = dict(_system_files(venv, facts, reporter, environ)) if system else {}
+    below = dict(_system_files(venv, facts.name, shown, reporter)) if shown else {}
     files = {**below, **own}
     _copy(files, prefix, venv)
     reporter(Event("done", "copy", counted(len(files), "file"), done=len(files), unit="files"))
@@ -124,20 +119,31 @@ def _files_of(venv: Path) -> Iterator[tuple[str, str]]:
         yield relative, path
 
 
-def _system_files(
-    venv: Path, facts: InterpreterFacts, reporter: Reporter, environ: Mapping[str, str]
-) -> Iterator[tuple[str, str]]:
-    """Yield the packages of the interpreter itself, as far as the ones above do not hide them."""
+def shown_sites(venv: Path, facts: InterpreterFacts, environ: Mapping[str, str]) -> list[Path]:
+    """Return where the packages lie that ``venv`` shows of its interpreter, in the order of ``sys.path``; mostly nowhere.
+
+    Raises BuildError when it shows those of a conda environment.
+    """
+    if read_settings(venv).get("include-system-site-packages", "").lower() != "true":
+        return []
+    if facts.kind == "conda":
+        raise BuildError(
+            f"{venv}: uses the packages of the conda environment {facts.prefix}, of which it shows a part only",
+            hint="install what it adds into the conda environment, and name that one",
+        )
     argv = [str(facts.executable), "-I", "-B", "-S", "-c", _SITE]
     said = run_tool(argv, env=clean_environment(environ), step=f"run {facts.executable}").stdout
-    target = f"lib/{facts.name}/site-packages"
+    return [Path(line) for line in dict.fromkeys(said.splitlines()) if line and os.path.isdir(line)]
+
+
+def _system_files(venv: Path, name: str, shown: Iterable[Path], reporter: Reporter) -> Iterator[tuple[str, str]]:
+    """Yield the packages of the interpreter itself, as far as the ones above do not hide them."""
+    target = f"lib/{name}/site-packages"
     hidden = _Hidden()
     for site in site_packages(venv):
         hidden.add(site)
     machine = False
-    for directory in dict.fromkeys(Path(line) for line in said.splitlines() if line):
-        if not directory.is_dir():
-            continue
+    for directory in shown:
         for relative, path in _walk(directory, hidden.hides):
             machine = machine or relative.endswith(".so")
             yield f"{target}/{relative}", path

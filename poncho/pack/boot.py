@@ -122,7 +122,7 @@ def understand(
     """
     version, *names = os.fsdecode(answer).split("\0")
     numbers = _VERSION.match(version)
-    if numbers is None:
+    if numbers is None or not names:
         return None
     major, minor = int(numbers[1]), int(numbers[2])
     if (major, minor) < (3, 6):

@@ -7,6 +7,7 @@ import os
 import stat
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from poncho import _regular
@@ -102,7 +103,7 @@ def _check(root: Path, image: Path | None, item: Item, records: _Records, prefix
         if not stat.S_ISREG(path.lstat().st_mode):
             return "changed"
         if item.path in records.texts:
-            template = _regular.read_bytes(root / f"poncho/templates/{records.texts[item.path]}")
+            template = _template(root / f"poncho/templates/{records.texts[item.path]}")
             return "" if _same_text(path.read_bytes(), template, records.placeholder, prefix) else "changed"
         slots = records.slots.get(item.path)
         if slots is None:
@@ -113,6 +114,12 @@ def _check(root: Path, image: Path | None, item: Item, records: _Records, prefix
         return "missing"
     except OSError:
         return "changed"
+
+
+def _template(path: Path) -> bytes:
+    # As large as any text of the environment.
+    with open(path, "rb", opener=partial(_regular.opener, large=True)) as stream:
+        return stream.read()
 
 
 def _same_text(found: bytes, template: bytes, placeholder: bytes, prefix: bytes) -> bool:

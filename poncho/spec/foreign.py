@@ -96,10 +96,11 @@ def included_files(path: Path) -> tuple[Path, ...]:
         try:
             with holder.open("rb") as stream:
                 lines = _logical_lines(text_of(stream.read(MAX_SPEC_BYTES)))
+            included = (_INCLUDE.fullmatch(line.replace("\t", " ")) for _, line in lines)
+            # In one spelling each: there are any number for a file that includes itself.
+            new = [Path(os.path.realpath(holder.parent / match["path"].strip())) for match in included if match]
         except (OSError, ValueError):
             continue
-        included = (_INCLUDE.fullmatch(line.replace("\t", " ")) for _, line in lines)
-        new = [holder.parent / match["path"].strip() for match in included if match]
         waiting += [one for one in new if one not in found]
         found.update(dict.fromkeys(new))
     return tuple(found)

@@ -22,7 +22,10 @@ from poncho.errors import BuildError, DiskFullError, StoreError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_FILES = ((stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
-_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+_NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
+_TAKEN = (*_NOT_EMPTY, errno.ENOTDIR)
+# So often a tree is looked through that others put something into.
+_PASSES = 10_000
 
 
 @contextmanager
@@ -110,13 +113,19 @@ def check_replaceable(target: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Delete a directory tree, read-only directories included; what does not exist is no error."""
+    """Delete a directory tree, read-only directories included; what does not exist is no error.
+
+    Another process may delete it at the same time.
+    """
 
     def make_writable_and_retry(
         function: Callable[..., object], name: str, info: tuple[Any, BaseException, Any]
     ) -> None:
-        if function is os.open and not isinstance(info[1], FileNotFoundError):
-            raise _UnopenedError from info[1]
+        error = info[1]
+        if isinstance(error, FileNotFoundError):
+            return
+        if function is os.open or (isinstance(error, OSError) and error.errno in _NOT_EMPTY):
+            raise _LeftError from error
         parent = os.path.dirname(name)
         try:
             os.chmod(parent, os.stat(parent).st_mode | stat.S_IRWXU)
@@ -128,34 +137,49 @@ def remove_tree(path: Path) -> None:
 
     try:
         shutil.rmtree(path, onerror=make_writable_and_retry)
-    except (RecursionError, _UnopenedError):
-        with suppress(FileNotFoundError):  # another process deletes it, too
-            _remove_flattened(path)
+    except (RecursionError, _LeftError):
+        _remove_flattened(os.fspath(path))
 
 
-class _UnopenedError(Exception):
-    """A directory that could not be opened."""
+class _LeftError(Exception):
+    """A directory could not be opened, or something came into it that another process is deleting."""
 
 
-def _remove_flattened(root: Path) -> None:
+def _remove_flattened(root: str) -> None:
+    for left in reversed(range(_PASSES)):
+        try:
+            _flatten(root)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            # Another process, which does the same, has moved something to the top meanwhile.
+            if error.errno not in _NOT_EMPTY or not left:
+                raise
+
+
+def _flatten(root: str) -> None:
     """Delete a tree by moving each directory to the top first: deeper than files can be open, or functions call themselves."""
-    number, waiting = 0, [os.fspath(root)]
+    number, waiting = 0, [root]
     mark = f".gone-{secrets.token_hex(8)}"
-    os.chmod(root, stat.S_IRWXU)
     while waiting:
         place = waiting.pop()
-        with os.scandir(place) as entries:
-            children = list(entries)
-        for child in children:
-            if not child.is_dir(follow_symlinks=False):
-                os.unlink(child.path)
-            elif not child.name.startswith(mark):
-                number += 1
-                os.chmod(child.path, stat.S_IRWXU)
-                os.rename(child.path, f"{root}/{mark}-{number}")
-                waiting.append(f"{root}/{mark}-{number}")
-        if place != os.fspath(root):
-            os.rmdir(place)
+        with suppress(FileNotFoundError):
+            os.chmod(place, stat.S_IRWXU)
+            with os.scandir(place) as entries:
+                children = list(entries)
+            for child in children:
+                with suppress(FileNotFoundError):
+                    if not child.is_dir(follow_symlinks=False):
+                        os.unlink(child.path)
+                    elif place == root:
+                        waiting.append(child.path)
+                    else:
+                        number += 1
+                        os.chmod(child.path, stat.S_IRWXU)
+                        os.rename(child.path, f"{root}/{mark}-{number}")
+                        waiting.append(f"{root}/{mark}-{number}")
+            if place != root:
+                os.rmdir(place)
     os.rmdir(root)
 
 

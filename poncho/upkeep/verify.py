@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
 import os
 import secrets
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +14,18 @@ from pathlib import Path
 from poncho import _json
 from poncho._types import Event, Reporter, silent
 from poncho.errors import PonchoError
+from poncho.fetch.content import digest_of
 from poncho.fetch.gitcommand import GitCommand
 from poncho.fetch.kept import is_untouched as is_data_untouched
 from poncho.install.bytecode_cache import is_sound
-from poncho.install.intact import new_ones, wrong_conda_files, wrong_pip_files
+from poncho.install.intact import (
+    files_of_unpacked_conda,
+    files_of_unpacked_wheel,
+    first_wrong,
+    new_ones,
+    wrong_conda_files,
+    wrong_pip_files,
+)
 from poncho.install.records import recorded_distributions
 from poncho.install.slots import Slot, delete_unused, is_untouched
 from poncho.pack.blocks import check as check_block
@@ -141,18 +146,25 @@ def _package(item: Item) -> str | None:
 
 def _environment(item: Item) -> str | None:
     place = item.paths[0]
-    found = is_untouched(place)
-    if found is None:
+    slot = Slot(place)
+    if slot.state() is None:
         return ""
-    if not found:
-        return "was changed since it was built"
-    cache, prefix, state = BuilderCache(place.parent.parent), place / "env", Slot(place).state()
-    # A pip package may write over single files of conda's, and of what conda brought, conda's records say more than RECORD.
-    names = state.pip if state is not None else {}
-    written = {file for one in recorded_distributions(prefix, only=names) for file in one.files}
-    conda = [one for one in wrong_conda_files(prefix) if one.path not in written]
-    wrong = new_ones([*conda, *wrong_pip_files(prefix, names)], cache)
-    return str(wrong[0]) if wrong else None
+    with slot.lock() as lock:
+        # Looking at all of it takes a while, in which no builder may change it.
+        if not lock.shared(wait=False) and lock.works:
+            return ""
+        found = is_untouched(place)
+        if found is None:
+            return ""
+        if not found:
+            return "was changed since it was built"
+        cache, prefix, state = BuilderCache(place.parent.parent), slot.prefix, slot.state()
+        # A pip package may write over single files of conda's, and of what conda brought, conda's records say more than RECORD.
+        names = state.pip if state is not None else {}
+        written = {file for one in recorded_distributions(prefix, only=names) for file in one.files}
+        conda = [one for one in wrong_conda_files(prefix) if one.path not in written]
+        wrong = new_ones([*conda, *wrong_pip_files(prefix, names)], cache)
+        return str(wrong[0]) if wrong else None
 
 
 def _data(item: Item) -> str | None:
@@ -185,13 +197,12 @@ def _conda(item: Item) -> str | None:
     if directory is None or directory.parent.name != "pkgs":
         return ""
     try:
-        document = _json.loads((directory / "info" / "paths.json").read_text(encoding="utf-8"))
-        listed = [(str(one["_path"]), one.get("sha256")) for one in document["paths"]]
+        wrong = first_wrong(directory, files_of_unpacked_conda(directory))
     except FileNotFoundError:
         return ""
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return "its list of files cannot be read"
-    return _compare(directory, listed, lambda state: state.hexdigest())
+    return None if wrong is None else str(wrong)
 
 
 def _wheel(item: Item) -> str | None:
@@ -201,9 +212,12 @@ def _wheel(item: Item) -> str | None:
     found = False
     for record in archive.glob("*.dist-info/RECORD"):
         found = True
-        wrong = _compare(archive, _recorded(record), _in_record)
-        if wrong:
-            return wrong
+        try:
+            wrong = first_wrong(archive, files_of_unpacked_wheel(record))
+        except (OSError, ValueError) as error:
+            return f"cannot be read ({getattr(error, 'strerror', None) or error})"
+        if wrong is not None:
+            return str(wrong)
     return None if found else ""
 
 
@@ -220,50 +234,17 @@ def _wheel_file(item: Item) -> str | None:
     try:
         with zipfile.ZipFile(item.paths[0]) as wheel:
             wrong = wheel.testzip()
-    except (OSError, zipfile.BadZipFile, EOFError, zlib.error):
+    except (OSError, zipfile.BadZipFile, EOFError, zlib.error, RuntimeError, ValueError):
+        # RuntimeError: a bit says that it is encrypted, or packed in a way that Python does not know.
         return "is no wheel"
     return f"{wrong} does not match its checksum" if wrong else None
 
 
-def _recorded(record: Path) -> Iterator[tuple[str, str | None]]:
-    with record.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        for row in csv.reader(stream):
-            if len(row) > 1:
-                yield row[0], row[1].removeprefix("sha256=") if row[1].startswith("sha256=") else None
-
-
-def _in_record(state: hashlib._Hash) -> str:
-    return base64.urlsafe_b64encode(state.digest()).rstrip(b"=").decode()
-
-
-def _compare(
-    root: Path, listed: Iterable[tuple[str, str | None]], written: Callable[[hashlib._Hash], str]
-) -> str | None:
-    try:
-        for name, digest in listed:
-            path = root / name
-            if not path.exists() and not path.is_symlink():
-                return f"{name} is missing"
-            if digest and path.is_file() and not path.is_symlink() and written(_state(path)) != digest:
-                return f"{name} does not match its digest"
-    except (OSError, csv.Error) as error:
-        return f"cannot be read ({getattr(error, 'strerror', None) or error})"
-    return None
-
-
 def _sha256(path: Path) -> str:
     try:
-        return _state(path).hexdigest()
+        return digest_of(path)
     except OSError:
         return ""
-
-
-def _state(path: Path) -> hashlib._Hash:
-    state = hashlib.sha256()
-    with path.open("rb", buffering=0) as stream:
-        while chunk := stream.read(1 << 20):
-            state.update(chunk)
-    return state
 
 
 _CHECKS: dict[str, Callable[[Item], str | None]] = {

@@ -14,6 +14,7 @@ import pytest
 
 from poncho.install import describe_prefix
 from poncho.package import open_package
+from poncho.preview import preview
 from poncho.store import BuilderCache, remove_tree
 from tests.support.cli import Finished, run_cli
 from tests.support.interpreters import make_base_prefix
@@ -98,6 +99,17 @@ def test_pipes_in_the_place_of_metadata_are_left_out_and_nobody_waits_for_them(
     run_cli("poncho", "inspect", prefix, timeout=60).ok()
     run_cli("poncho", "sbom", prefix, timeout=60).ok()
     run_cli("poncho", "verify", prefix, timeout=60).failed()
+    create(prefix, "--dry-run").ok()
+
+
+@pytest.mark.parametrize(
+    "record", [[], {"name": "zz", "version": "1", "paths_data": {"paths": [5, {"_path": "a", "size_in_bytes": "5"}]}}]
+)
+def test_a_record_of_another_form_costs_nothing_before_a_build(prefix: Path, tmp_path: Path, record: object) -> None:
+    (prefix / "conda-meta/zz.json").write_text(json.dumps(record))
+    lock = describe_prefix(prefix)[1]
+    found = preview(lock, cache=BuilderCache(tmp_path / "cache"), prefix=prefix)
+    assert [part.name for part in found.parts if part.kind == "conda"] == [one.name for one in lock.conda]
 
 
 def test_pipes_among_the_modules_of_an_environment_that_is_compiled_keep_nobody_waiting(tmp_path: Path) -> None:

@@ -38,8 +38,10 @@ OWN = ("x-1.dist-info/METADATA,,", "x-1.dist-info/RECORD,,")
         ("x.py,md5=AAAA,6", *OWN),
         ("__pycache__/x.cpython-311.pyc,,", *OWN),
         ("./x.py,,6", *OWN),
+        ("x.py,,²", *OWN),
+        (f"x.py,,{'9' * 5000}", *OWN),
     ],
-    ids=["no digests", "absolute", "of Windows", "another digest", "compiled", "with a dot"],
+    ids=["no digests", "absolute", "of Windows", "another digest", "compiled", "with a dot", "no number", "no size"],
 )
 def test_rows_that_say_nothing_to_compare_are_passed_over(prefix: Path, rows: tuple[str, ...]) -> None:
     record(prefix, *rows)
@@ -54,6 +56,8 @@ def test_rows_that_say_nothing_to_compare_are_passed_over(prefix: Path, rows: tu
         (("x.py,,7", *OWN), "has 6 bytes instead of 7", False),
         (("y.py,,7", *OWN), "is missing", True),
         (("x.py,,6",), "is cut off", True),
+        (("x\0y.py,,6", *OWN), "is missing", True),
+        (("../" * 40 + "dev/zero,sha256=AAAA,", *OWN), "is no file", False),
     ],
 )
 def test_what_is_wrong_is_named(prefix: Path, rows: tuple[str, ...], what: str, lost: bool) -> None:

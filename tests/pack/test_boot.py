@@ -82,3 +82,11 @@ def test_a_temporary_directory_without_room_changes_nothing(tmp_path: Path, monk
     _python(tmp_path, "printf '3.11.7\\0'")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     assert _ask(tmp_path) == b"3.11.7\0"
+
+
+@pytest.mark.parametrize("answer", ["", "3.11.2", "no Python"])
+def test_an_answer_that_is_not_whole_is_none(answer: str, tmp_path: Path) -> None:
+    _python(tmp_path, f"printf '%s' '{answer}'\n")
+    said = _ask(tmp_path)
+    assert said == answer.encode()
+    assert boot.understand(said, tmp_path, "bin/python3", {"bin/python3", "lib/python3.11/os.py"}, {}) is None

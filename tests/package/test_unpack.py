@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from poncho import _regular
 from poncho.errors import PackageError, PonchoError, StoreError
 from poncho.pack import PackedPackage
 from poncho.package import unpack as unpack_module
@@ -201,3 +202,13 @@ def test_verify_finds_a_changed_slot_a_pipe_and_another_digest(small: PackedPack
     (here / "poncho/state/digest").write_text("0" * 64 + "\n")
     found = {difference.path: difference.what for difference in verify_unpacked(here)}
     assert found == {"lib/binary.so": "changed", "share/zeros": "changed", "poncho/contents": "changed"}
+
+
+def test_a_text_larger_than_metadata_can_be_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix = small_prefix(tmp_path / "env")
+    (prefix / "share/large.txt").write_text(f"{prefix}\n{'x' * 100_000}\n")
+    unpack(packed(prefix, tmp_path / "env.tar.gz").path, tmp_path / "here")
+    monkeypatch.setattr(_regular, "LIMIT", 50_000)
+    assert verify_unpacked(tmp_path / "here") == []
+    (tmp_path / "here/share/large.txt").write_text("other\n")
+    assert [one.path for one in verify_unpacked(tmp_path / "here")] == ["share/large.txt"]

@@ -4,7 +4,7 @@ import pytest
 
 from poncho.errors import SpecError
 from poncho.source import is_package
-from poncho.spec import load_spec, loads_spec
+from poncho.spec import included_files, load_spec, loads_spec
 
 
 def test_environment_yml_keeps_versions_as_written():
@@ -43,6 +43,15 @@ def test_requirements_with_comments_continuations_includes_and_hashes(tmp_path):
         "# comment\nnumpy==1.26.4 \\\n  --hash=sha256:" + "0" * 64 + "\n-r base.txt\npandas ; python_version > '3'\n"
     )
     assert load_spec(file).pip == ("numpy==1.26.4", "scipy>=1.10", "pandas ; python_version > '3'")
+
+
+def test_what_is_included_is_told_once_however_it_is_spelled(tmp_path):
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "all.txt").write_text("-r x/../all.txt\n-r y/../all.txt\n-r x/../some.txt\n-r some\0.txt\n")
+    (tmp_path / "some.txt").write_text("-r y/../x/../some.txt\nrequests\n")
+    (tmp_path / "more.txt").write_text("-r x/../all.txt\n-r y/../some.txt\n")
+    assert set(included_files(tmp_path / "more.txt")) == {tmp_path / "all.txt", tmp_path / "some.txt"}
 
 
 def test_requirements_that_include_themselves_are_refused(tmp_path):

@@ -131,6 +131,31 @@ def test_read_only_trees_are_removed(tmp_path):
     assert not (tmp_path / "tree").exists()
 
 
+def test_trees_are_removed_that_another_process_is_removing(tmp_path, monkeypatch):
+    tree = tmp_path / "tree"
+    (tree / "a" / "b").mkdir(parents=True)
+    opened, removed = os.open, os.rmdir
+
+    def gone_just_before(path, *arguments, **options):
+        if str(path).endswith("a") and (tree / "a").exists():
+            (tree / "a" / "b").rmdir()
+            removed(tree / "a")
+        return opened(path, *arguments, **options)
+
+    def filled_just_before(path, *arguments, **options):
+        if os.path.basename(path) == "tree" and not filled:
+            filled.append(tree / ".gone-by-another")
+            filled[0].mkdir()
+        return removed(path, *arguments, **options)
+
+    filled = []
+    monkeypatch.setattr(os, "open", gone_just_before)
+    monkeypatch.setattr(os, "rmdir", filled_just_before)
+    remove_tree(tree)
+    assert filled
+    assert not tree.exists()
+
+
 def test_scratch_is_inside_the_cache_and_goes_away(tmp_path):
     cache = BuilderCache(tmp_path / "cache")
     with cache.scratch("build") as work:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,29 @@ def test_an_environment_that_was_touched_is_found_and_one_that_is_not_whole_is_n
         assert slot.prefix.exists()
     assert wrong(cache) == [("environments", "was changed since it was built", True)]
     assert not slot.path.exists()
+
+
+def test_an_environment_that_a_builder_changes_is_not_judged(cache: BuilderCache) -> None:
+    slot = Slot(cache.directory("environments") / "abc-def")
+    slot.prefix.mkdir(parents=True)
+    slot.write_state({}, take_stamps(slot.prefix))
+    with slot.lock() as lock:
+        lock.exclusive()
+        (slot.prefix / "more").write_text("")
+        assert verify(cache).unverifiable["environments"] == 1
+    assert wrong(cache) == [("environments", "was changed since it was built", True)]
+
+
+@pytest.mark.parametrize(("at", "bit"), [(6, 0), (8, 6)], ids=["encrypted", "packed in no known way"])
+def test_a_wheel_of_own_modules_with_one_other_bit_is_found(cache: BuilderCache, at: int, bit: int) -> None:
+    wheel = cache.directory("modules") / "own-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("own.py", "value = 1\n")
+    assert wrong(cache) == []
+    data = bytearray(wheel.read_bytes())
+    data[data.index(b"PK\1\2") + at + 2] ^= 1 << bit
+    wheel.write_bytes(data)
+    assert wrong(cache, delete=False) == [("modules", "is no wheel", False)]
 
 
 def test_an_interpreter_whose_package_is_not_what_its_index_says_is_found(cache: BuilderCache) -> None:
