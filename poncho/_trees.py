@@ -17,18 +17,20 @@ def walk(top: str | os.PathLike[str], *, regular: bool = False) -> Iterator[tupl
         place = waiting.pop()
         directories: list[str] = []
         files: list[str] = []
+        links: set[str] = set()
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
                     if _is(entry.is_dir):
                         directories.append(entry.name)
+                        if entry.is_symlink():
+                            links.add(entry.name)
                     elif not regular or _is(entry.is_file):
                         files.append(entry.name)
         except OSError:
             continue
         yield place, directories, files
-        inside = (os.path.join(place, name) for name in reversed(directories))
-        waiting += (path for path in inside if not os.path.islink(path))
+        waiting += (os.path.join(place, name) for name in reversed(directories) if name not in links)
 
 
 def make_directories(path: str) -> None:

@@ -158,10 +158,10 @@ class _Step:
         """Tell whether a source has a .pyc that the interpreter takes (PEP 552); by hash and unchecked always is."""
         try:
             head = _head(f"{directory}/__pycache__/{name[:-2]}{self._compiler.tag}.pyc")
-            source = os.stat(f"{directory}/{name}")
             if head[:4] != self._compiler.magic or len(head) < 16:
                 return False
             if head[4] == 0:
+                source = os.stat(f"{directory}/{name}")
                 stamp, size = int(source.st_mtime) & 0xFFFFFFFF, source.st_size & 0xFFFFFFFF
                 return head[8:] == stamp.to_bytes(4, "little") + size.to_bytes(4, "little")
             if head[4] == 1:

@@ -13,6 +13,8 @@ from packaging.utils import canonicalize_name
 
 from poncho import _json, _regular
 
+_FIELDS = ("METADATA", "PKG-INFO", "")  # with no name: an .egg-info that is a file
+
 
 @dataclass(frozen=True, slots=True)
 class InstalledDistribution:
@@ -137,16 +139,24 @@ class _Metadata(importlib.metadata.PathDistribution):
     """A distribution of which nothing but regular files is read."""
 
     def read_text(self, filename: str | os.PathLike[str]) -> str | None:
-        """Return the text of a file of the metadata, or None; a broken one raises ValueError."""
+        """Return the text of a file of the metadata, or None; a broken one raises ValueError.
+
+        Of the metadata proper only the fields: a description behind them takes much longer to parse than they do.
+        """
         try:
-            return _regular.read_text(os.path.join(self.place, filename) if filename else self.place)
+            text = _regular.read_text(os.path.join(self.place, filename) if filename else self.place)
         except OSError:
             return None
+        return _fields_of(text) if filename in _FIELDS else text
 
     @property
     def place(self) -> str:
         """Return where the metadata lies."""
         return str(self._path)
+
+
+def _fields_of(text: str) -> str:
+    return text.replace("\r\n", "\n").partition("\n\n")[0] + "\n"
 
 
 def _found_in(paths: list[str]) -> Iterator[_Metadata]:

@@ -80,3 +80,13 @@ def test_an_environment_describes_itself_as_spec_and_lock(shared_prefix: Path) -
     assert lock.pip == ()
     assert lock.platform.startswith("linux-")
     assert "/" not in "".join(spec.conda)
+
+
+def test_fields_are_read_and_descriptions_are_not(tmp_path: Path) -> None:
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    for name, end in (("one", "\n"), ("two", "\r\n")):
+        metadata = site / f"{name}-1.dist-info" / "METADATA"
+        metadata.parent.mkdir(parents=True)
+        lines = ("Metadata-Version: 2.1", f"Name: {name}", "Version: 1", "", "Name: another", "Version: 2", "")
+        metadata.write_bytes(end.join(lines).encode())
+    assert [(item.name, item.version) for item in installed_distributions(tmp_path)] == [("one", "1"), ("two", "1")]
