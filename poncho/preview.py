@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from poncho import _json
 from poncho._regular import opener
+from poncho._trees import walk
 from poncho.engine.conda_meta import read_records
 from poncho.fetch import remote_size
 from poncho.fetch.remote import Remote
@@ -132,7 +133,9 @@ def needed_bytes(lock: Lock, *, cache: BuilderCache, offline: bool = False) -> i
 def _conda(item: LockedConda, cache: BuilderCache) -> Part:
     base = cache.root / "conda"
     held = base / "pkgs" / f"{item.name}-{item.version}-{item.build}"
-    if item.sha256 is None:  # kept by where it came from (rattler_worker.installing)
+    if (
+        not held.exists()
+    ):  # where not all have a sha256, they are kept by where they came from (rattler_worker.installing)
         held = next(held.parent.glob(f"{held.name}-{'[0-9a-f]' * 64}"), held)
     size, local = item.size, _local(item.url)
     if local is not None and size is None:
@@ -219,7 +222,7 @@ def _size_of(path: Path) -> int | None:
 
 def _tree_bytes(root: Path) -> int:
     total = 0
-    for directory, _, files in os.walk(root):
+    for directory, _, files in walk(root):
         for name in files:
             total += os.lstat(os.path.join(directory, name)).st_size
     return total

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from poncho import _json, _regular
+from poncho._trees import walk
 
 _SKIPPED = frozenset(
     {"__pycache__", ".git", ".hg", ".svn", "build", "dist", "node_modules", ".tox", ".nox", ".venv", "venv"}
@@ -126,7 +126,7 @@ def content_digest(path: Path) -> str:
     if path.is_file():
         digest.update(path.read_bytes())
         return digest.hexdigest()[:16]
-    for directory, folders, files in os.walk(path):
+    for directory, folders, files in walk(path):
         folders[:] = sorted(
             name
             for name in folders

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from poncho._trees import walk
 from poncho.analysis.model import Finding, Place, Tier
 from poncho.errors import AnalysisError
 from poncho.store import BuilderCache, atomic_file
@@ -119,7 +119,7 @@ def _put(members: dict[str, Path], name: str, file: Path) -> None:
 
 
 def _below(top: Path) -> Iterator[Path]:
-    for directory, folders, names in os.walk(top):
+    for directory, folders, names in walk(top):
         folders[:] = sorted(
             name
             for name in folders

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from poncho._trees import walk
 from poncho.base.elf import read_elf
 from poncho.base.facts import InterpreterFacts
 from poncho.base.libraries import Closure, close_over
@@ -59,7 +60,7 @@ def plan_layout(facts: InterpreterFacts, environ: Mapping[str, str]) -> Layout:
 
 
 def _standard_library(stdlib: Path) -> Iterator[tuple[str, Path]]:
-    for directory, names, files in os.walk(stdlib):
+    for directory, names, files in walk(stdlib):
         relative = Path(directory).relative_to(stdlib).as_posix()
         top = relative == "."
         names[:] = sorted(name for name in names if not _skip_directory(name, "" if top else relative))

@@ -138,7 +138,7 @@ class Mirror:
             )
         known = self._list("HEAD", "refs/heads/*", "refs/tags/*")
         if not known:
-            raise FetchError(f"{self.remote.url}: the repository is empty")
+            raise FetchError(f"{self.remote.url}: the repository is empty", hint="push a commit to it, or leave it out")
         if ref == "HEAD":
             raise FetchError(f"{self.remote.url}: its HEAD leads to no commit", hint="give a branch as `ref`")
         names = sorted({re.sub(r"^refs/(heads|tags)/|\^\{\}$", "", name) for name in known} - {"HEAD"})

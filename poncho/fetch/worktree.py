@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from poncho._trees import walk
 from poncho._types import Event, Reporter
 from poncho.errors import FetchError
 from poncho.fetch.gitcommand import GitCommand
@@ -104,7 +105,7 @@ def finish(root: Path, seconds: int, remote_url: str) -> None:
 
     Raises FetchError for a symbolic link that is absolute or leads outside: it would mean something else on every node.
     """
-    for directory, names, files in os.walk(root, topdown=False):
+    for directory, names, files in reversed(list(walk(root))):  # what is done to a directory comes after what is in it
         for name in (*files, *names):
             path = os.path.join(directory, name)
             mode = os.lstat(path).st_mode

@@ -119,7 +119,7 @@ class _Step:
             path = f"{self._root}/{directory}"
             if f"{path}/".startswith(below) and "__pycache__" not in directory.split("/") and os.path.isdir(path):
                 with os.scandir(path) as entries:
-                    yield path, [entry.name for entry in entries if entry.is_file()]
+                    yield path, [entry.name for entry in entries if os.path.isfile(entry.path)]
 
     def reuse(self, found: SourceDirectory) -> _Missing | None:
         """Write what the cache has for a directory; return what there is to compile, None when that is nothing."""

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from poncho import _json, _regular
+from poncho.errors import BuildError
 
 _FIELDS = ("METADATA", "PKG-INFO", "")  # with no name: an .egg-info that is a file
 
@@ -55,12 +56,26 @@ def site_packages(prefix: Path) -> tuple[Path, ...]:
 
 
 def installed_distributions(prefix: Path) -> tuple[InstalledDistribution, ...]:
-    """Return what is installed in ``prefix``, sorted by name; read from its files, nothing of it is run."""
+    """Return what is installed in ``prefix``, sorted by name; read from its files, nothing of it is run.
+
+    Raises BuildError when its site-packages cannot be read.
+    """
     return distributions_in(*site_packages(prefix))
 
 
 def distributions_in(*sites: Path) -> tuple[InstalledDistribution, ...]:
-    """Return what is installed in such directories, sorted by name."""
+    """Return what is installed in such directories, sorted by name. Raises BuildError when one cannot be read."""
+    for site in sites:
+        try:
+            os.close(
+                os.open(site, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            )  # else it would be taken for an empty one
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise BuildError(
+                f"{site}: cannot be read ({error.strerror})", hint="every file of the environment must be readable"
+            ) from error
     found = [_installed(item) for item in _found_in([str(path) for path in sites])]
     return tuple(sorted((item for item in found if item), key=lambda item: (item.name, str(item.metadata))))
 

@@ -30,12 +30,17 @@ _SPEC_FILES = ("spec.json", "environment.yml", "environment.yaml", "requirements
 def check_prefix(prefix: Path) -> None:
     """Raise BuildError unless ``prefix`` is the directory of a conda environment that can be read."""
     if not prefix.is_dir():
-        raise BuildError(f"{prefix}: no such directory")
+        raise BuildError(
+            f"{prefix}: no such directory", hint="name the directory of an environment, such as $CONDA_PREFIX"
+        )
     meta = prefix / "conda-meta"
     try:
         found = meta.is_dir() and next(meta.iterdir(), None) is not None
     except OSError as error:
-        raise BuildError(f"{meta}: cannot be read ({error.strerror})") from error
+        raise BuildError(
+            f"{meta}: cannot be read ({error.strerror})",
+            hint="every file of the environment must be readable to be packed",
+        ) from error
     if not found:
         specs = [prefix / name for name in _SPEC_FILES if (prefix / name).is_file()]
         meant = f"; did you mean {specs[0]}, which is one?" if specs else ""

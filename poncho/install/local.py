@@ -25,6 +25,9 @@ _LITTER = (
     ".ruff_cache",
     "node_modules",
 )
+_READABLE = (
+    "all of a project must be readable, and fit below PONCHO_CACHE_DIR: or build a wheel of it, and name that one"
+)
 
 
 def local_source(requirement: str) -> Path | None:
@@ -59,14 +62,16 @@ def stage_local(source: Path, target: Path) -> Path:
         return target
     except shutil.Error as error:
         first = error.args[0][0] if error.args and error.args[0] else (source, "", "")
-        raise BuildError(f"{first[0]}: cannot be copied to build it: {first[2]}") from error
+        raise BuildError(f"{first[0]}: cannot be copied to build it: {first[2]}", hint=_READABLE) from error
     except RecursionError as error:
         raise BuildError(
             f"{source}: its directories lie too deep in each other to be copied",
             hint="build a wheel of it, and install that",
         ) from error
     except OSError as error:
-        raise BuildError(f"{error.filename or source}: cannot be copied to build it: {error.strerror}") from error
+        raise BuildError(
+            f"{error.filename or source}: cannot be copied to build it: {error.strerror}", hint=_READABLE
+        ) from error
 
 
 def _left_out(directory: str, names: list[str]) -> set[str]:

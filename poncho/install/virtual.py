@@ -172,7 +172,7 @@ class _Hidden:
             name = _distribution(entry.name)
             if name:
                 self._distributions.add(name)
-            elif entry.is_dir():
+            elif os.path.isdir(entry.path):
                 # A directory without __init__ is a part of a namespace: other parts of it are seen, too.
                 whole = any((Path(entry.path) / f"__init__{end}").exists() for end in (".py", ".pyc"))
                 (self._modules if whole else self._namespaces).add(entry.name)

@@ -11,6 +11,7 @@ from pathlib import Path
 import rattler
 from rattler.shell import ActivationVariables, Shell, activate
 
+from poncho._trees import walk
 from poncho.rattler_worker.failure import Failure, Send
 
 OUTPUT_LINES = 25
@@ -18,7 +19,7 @@ OUTPUT_LINES = 25
 
 def unshare(prefix: str) -> None:
     """Give the prefix files of its own: a post-link script may write into one that is a link to the package cache."""
-    for directory, _, names in os.walk(prefix):
+    for directory, _, names in walk(prefix):
         for name in names:
             path = os.path.join(directory, name)
             status = os.lstat(path)

@@ -128,7 +128,10 @@ def _requirement_lines(text: str, source: str, base: Path, within: tuple[Path, .
 
         line = _HASH.sub("", line.replace("\t", " "))
         if _NOT_TEXT.search(line):
-            fail(f"{line!r} holds a control character, or half of one")
+            fail(
+                f"{line!r} holds a control character, or half of one",
+                hint="take it out: it is seldom seen in an editor",
+            )
         if include := _INCLUDE.fullmatch(line):
             path = (base / include["path"].strip()).resolve()
             if path in within:
@@ -137,7 +140,10 @@ def _requirement_lines(text: str, source: str, base: Path, within: tuple[Path, .
                 with path.open("rb") as stream:
                     data = stream.read(MAX_SPEC_BYTES + 1)
                 if len(data) > MAX_SPEC_BYTES:
-                    fail(f"{include['path']}: larger than {MAX_SPEC_BYTES >> 20} MiB: this is no list of requirements")
+                    fail(
+                        f"{include['path']}: larger than {MAX_SPEC_BYTES >> 20} MiB: this is no list of requirements",
+                        hint="name the list that was meant, or take this line out",
+                    )
                 inner = text_of(data)
             except (OSError, UnicodeDecodeError) as error:
                 why = getattr(error, "strerror", None) or "not text"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from poncho._trees import walk
 from poncho.store import BuilderCache
 
 
@@ -160,7 +161,7 @@ def _uv_pointers(uv: Path) -> dict[str, list[Path]]:
     """Return, by the name of an unpacked wheel, the links that lead to it, first, and what is noted beside them."""
     found: dict[str, list[Path]] = {}
     for top in (*_children_like(uv, "wheels-"), *_children_like(uv, "sdists-")):
-        for directory, folders, files in os.walk(top):
+        for directory, folders, files in walk(top):
             for name in (*folders, *files):
                 path = Path(directory, name)
                 if path.is_symlink():

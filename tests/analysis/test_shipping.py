@@ -15,7 +15,8 @@ from packaging.requirements import Requirement
 from poncho.analysis import Analysis, analyze, shipping
 from poncho.analysis.shipping import ship
 from poncho.errors import AnalysisError
-from poncho.store import BuilderCache
+from poncho.store import BuilderCache, remove_tree
+from tests.support.odd import deep
 
 
 @pytest.fixture(autouse=True)
@@ -144,3 +145,17 @@ def test_several_functions_of_one_file_all_count(project: Path, monkeypatch: pyt
         assert {one.name for one in analyze([module.f, module.g]).findings} == {"pyyaml", "requests"}
     finally:
         sys.modules.pop("ship_two", None)
+
+
+def test_a_package_with_directories_deep_in_each_other_is_shipped_whole(tmp_path: Path) -> None:
+    package = tmp_path / "top" / "pkg"
+    package.parent.mkdir()
+    deep(package, 1100)
+    (package / "__init__.py").write_text("")
+    try:
+        shipped = ship([package / "__init__.py"], [package.parent])
+    finally:
+        remove_tree(package)  # pytest could not
+    assert shipped is not None
+    path = Path(unquote(Requirement(shipped.requirement).url or "").removeprefix("file://").partition("#")[0])
+    assert any(name.endswith("/d" * 1100 + "/f.py") for name in zipfile.ZipFile(path).namelist())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from poncho.errors import BuildError
 from poncho.install import check_prefix, describe_prefix, editable_distributions, installed_distributions
+from poncho.install.distributions import distributions_in
 
 
 @pytest.fixture
@@ -90,3 +92,17 @@ def test_fields_are_read_and_descriptions_are_not(tmp_path: Path) -> None:
         lines = ("Metadata-Version: 2.1", f"Name: {name}", "Version: 1", "", "Name: another", "Version: 2", "")
         metadata.write_bytes(end.join(lines).encode())
     assert [(item.name, item.version) for item in installed_distributions(tmp_path)] == [("one", "1"), ("two", "1")]
+
+
+def test_site_packages_that_cannot_be_read_are_not_taken_for_empty_ones(tmp_path: Path) -> None:
+    site = tmp_path / "site-packages"
+    site.mkdir(0)
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)  # root reads everything
+    try:
+        with pytest.raises(BuildError, match="site-packages: cannot be read"):
+            distributions_in(site)
+    finally:
+        os.seteuid(me)
+    assert distributions_in(tmp_path / "none") == ()
