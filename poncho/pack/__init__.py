@@ -10,7 +10,6 @@ import zlib
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -120,7 +119,7 @@ def _pack(
     conda, warnings = activation.conda_variables(prefix)
     env = activation.env_sh(conda, variables, _activation_scripts(plan), plan.prefixes)
     added = added_members(without_credentials(spec_text), without_credentials(lock_text), env)
-    check_standing(chain(plan.entries, plan.records), added)
+    check_standing(plan.found, plan.directories, added)
     fresh = [*(() if origin == "lasting" else spellings(prefix, ())), *(spellings(overlay.root, ()) if overlay else ())]
     buffers = Buffers()
     caches = open_caches(cache, plan, options, buffers, epoch=epoch, fresh=fresh, origin=origin)

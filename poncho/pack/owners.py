@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from poncho import _conda_record, _regular
 from poncho._noarch import in_prefix
@@ -60,19 +61,31 @@ class Owners:
         self.distributions |= other.distributions
 
 
-def find_owners(prefix: Path, files: Mapping[str, object]) -> Owners:
-    """Read conda-meta and every RECORD among ``files`` (relative to the prefix). What is unreadable owns nothing."""
-    return owners_among(files, lambda path: _regular.read_bytes(prefix / path))
+def find_owners(
+    prefix: Path, files: Mapping[str, object], recorded: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Owners:
+    """Read conda-meta and every RECORD among ``files`` (relative to the prefix). What is unreadable owns nothing.
+
+    ``recorded`` is what some RECORDs list, by their directories, where that was read already.
+    """
+    return owners_among(files, reader_in(prefix), recorded)
 
 
-def owners_among(files: Mapping[str, object], read: Read) -> Owners:
+def reader_in(prefix: Path) -> Read:
+    """Return what reads files of a prefix, by their relative paths."""
+    return lambda path: _regular.read_bytes(f"{prefix}/{path}")
+
+
+def owners_among(
+    files: Mapping[str, object], read: Read, recorded: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Owners:
     """Do so wherever the files are; ``read`` gives the content of one by its path, or raises OSError."""
     owners = Owners()
     for path in sorted(path for path in files if path.startswith("conda-meta/") and path.endswith(".json")):
         _conda(read, path, owners)
     for path in sorted(path for path in files if path.endswith(_METADATA)):
         directory, name = posixpath.split(path)
-        _distribution(read, directory, name, files, owners)
+        _distribution(read, directory, name, files, owners, recorded)
     owners.packages.sort(key=lambda package: (package.kind, package.name, package.version))
     return owners
 
@@ -109,7 +122,14 @@ def _conda(read: Read, path: str, owners: Owners) -> None:
             owners.replaced.add(file)
 
 
-def _distribution(read: Read, directory: str, metadata: str, files: Mapping[str, object], owners: Owners) -> None:
+def _distribution(
+    read: Read,
+    directory: str,
+    metadata: str,
+    files: Mapping[str, object],
+    owners: Owners,
+    recorded: Mapping[str, Sequence[str]],
+) -> None:
     if f"{directory}/{metadata}" in owners.groups:
         return  # a conda package brought it
     name, version = _name_and_version(read, f"{directory}/{metadata}")
@@ -117,7 +137,8 @@ def _distribution(read: Read, directory: str, metadata: str, files: Mapping[str,
         name = posixpath.basename(directory).split("-", 1)[0]
     group = (_PACKAGES, f"{normalise(name)} pip")
     owners.packages.append(Installed(name, version, "", "pip"))
-    listed = [path for path in record_paths(read, directory) if path in files]
+    paths = recorded.get(directory)
+    listed = [path for path in (record_paths(read, directory) if paths is None else paths) if path in files]
     owners.distributions[directory] = listed
     for path in listed:
         owners.groups.setdefault(path, group)

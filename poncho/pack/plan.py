@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from poncho.errors import BuildError
 from poncho.pack import boot, editable, scrub
 from poncho.pack.layout import PLACEHOLDER
 from poncho.pack.model import Entry, Overlay, PackOptions, Trimmed
-from poncho.pack.owners import Owners, find_owners
+from poncho.pack.owners import Owners, find_owners, reader_in, record_paths
 from poncho.pack.pyc import source_of
 from poncho.pack.runtime_files import activation_script, runtime_file
 from poncho.pack.transform import CODE, rule_for
@@ -37,10 +37,15 @@ _ROOT_ONLY = frozenset({"pkgs", "envs", "conda-bld", "locks"})
 
 @dataclass(slots=True)
 class Plan:
-    """What to pack. ``entries`` are in order; ``records`` (pip's and conda's) depend on them and come after."""
+    """What to pack. ``entries`` are in order; ``records`` (pip's and conda's) depend on them and come after.
+
+    ``found`` are all of them by their paths; ``directories`` those in which they were found, or would have been.
+    """
 
     entries: list[Entry]
     records: list[Entry]
+    found: Mapping[str, Entry]
+    directories: set[str]
     owners: Owners
     boot: boot.Boot | None
     prefixes: tuple[str, ...]
@@ -58,7 +63,15 @@ def make_plan(
     _refuse_outside_interpreter(prefix, prefixes)
     private: list[str] = []
     notes: list[str] = []
-    tree = walk(prefix, prefixes, _leave_out(prefix, output, data is not None, private, notes))
+    leave_out = _leave_out(prefix, output, data is not None, private, notes)
+    recorded: dict[str, list[str]] = {}
+
+    def read_records(directories: Sequence[str]) -> None:
+        read = reader_in(prefix)
+        found = (directory[:-1] for directory in directories if directory.endswith(".dist-info/"))
+        recorded.update({directory: record_paths(read, directory) for directory in found})
+
+    tree = walk(prefix, prefixes, leave_out, meanwhile=read_records if options.workers() > 1 else None)
     warnings = tree.warnings
     warnings += [f"{path}: left out, it may hold credentials" for path in private]
     by_path = {entry.path: entry for entry in tree.entries}
@@ -68,15 +81,14 @@ def make_plan(
     helper = ThreadPoolExecutor(1, thread_name_prefix="poncho-ask")
     asked = helper.submit(boot.ask, prefix, python, runtime_file("unpack.py")) if python is not None else None
     helper.shutdown(wait=False)
-    owners = find_owners(prefix, files)
+    owners = find_owners(prefix, files, recorded)
     warnings += owners.unread
     replaced = overlay.replaces if overlay else frozenset[str]()
-    dropped = {*private, *notes} | _without_editables(
-        prefix, prefixes, files, owners, by_path, options, replaced, warnings
-    )
+    gone = _without_editables(prefix, prefixes, files, owners, by_path, options, replaced, warnings)
+    dropped = {*private, *notes} | gone
     if overlay is not None:
         prefixes = (*prefixes, *spellings(overlay.root, ()))
-        dropped |= _put_over(by_path, overlay.root, prefix, owners)
+        dropped |= _put_over(by_path, overlay.root, prefix, owners, tree.directories)
         dropped -= by_path.keys()
     if "conda-meta/history" in by_path or any(path.startswith("conda-meta/") for path in files):
         # conda knows an environment by this file; what was typed to make it stays here.
@@ -87,10 +99,11 @@ def make_plan(
     if options.trim:
         from poncho.pack.trim import trim  # loads what reads ELF files
 
-        trimmed, gone = trim(by_path, owners, options.trim)
-        dropped |= gone
+        trimmed, trimmed_off = trim(by_path, owners, options.trim)
+        dropped |= trimmed_off
     _add_python_names(by_path)
-    files = _files(by_path)
+    if gone or overlay is not None or trimmed is not None:
+        files = _files(by_path)
     booted = _add_boot(prefix, python, asked.result() if asked is not None else None, files, by_path)
     pythons = frozenset(path[4:] for path in by_path if path.startswith("bin/") and _PYTHON.match(path))
     _classify(by_path.values(), owners, booted, files)
@@ -103,10 +116,14 @@ def make_plan(
             rule_for(entry, nobody)
             entry.group = _DATA
         entries += more.entries
+        by_path.update({entry.path: entry for entry in more.entries})
+        tree.directories |= more.directories
     entries = _sorted(entries)
     records = [entry for entry in entries if entry.rule in _LATE]
     entries = [entry for entry in entries if entry.rule not in _LATE]
-    return Plan(entries, records, owners, booted, prefixes, pythons, dropped, warnings, trimmed)
+    return Plan(
+        entries, records, by_path, tree.directories, owners, booted, prefixes, pythons, dropped, warnings, trimmed
+    )
 
 
 def spellings(prefix: Path, more: Iterable[str]) -> tuple[str, ...]:
@@ -206,10 +223,11 @@ def _without_editables(
     return gone
 
 
-def _put_over(by_path: dict[str, Entry], root: Path, prefix: Path, owners: Owners) -> set[str]:
+def _put_over(by_path: dict[str, Entry], root: Path, prefix: Path, owners: Owners, directories: set[str]) -> set[str]:
     """Put the overlay's files in the place of the prefix's, or beside them; return what is left out of it."""
     notes: list[str] = []
     tree = walk(root, spellings(root, ()), _leave_out(root, root, True, notes, notes))
+    directories |= tree.directories
     for entry in tree.entries:
         if entry.directory and entry.path in by_path:
             continue

@@ -6,7 +6,8 @@ packed over the environment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Collection, Iterable, Mapping
 from typing import NoReturn
 
 from poncho.errors import BuildError
@@ -16,33 +17,35 @@ from poncho.pack.model import Entry
 _GIVEN = frozenset({"bin/python", "bin/python3", "conda-meta/history"})
 
 
-def check_standing(entries: Iterable[Entry], added: Iterable[Entry]) -> None:
-    """Raise BuildError where something is in the way of what is ``added`` to the ``entries``, or of one another.
+def check_standing(found: Mapping[str, Entry], directories: Collection[str], added: Iterable[Entry]) -> None:
+    """Raise BuildError where something is in the way of what is ``added`` to the entries ``found``, or of one another.
 
-    A file or link at the very path of an added one is not: the added one takes its place. ``conda-meta`` must be a directory:
-    records are known, and freed from credentials, by their path in it.
+    Both by their paths. ``directories`` are those in which entries were found, or would have been. A file or link at the very
+    path of an added one is not in its way: the added one takes its place. ``conda-meta`` must be a directory: records are known,
+    and freed from credentials, by their path in it.
     """
     ours = {entry.path: entry for entry in added}
-    members = {entry.path: entry for entry in entries}
     for path in ours:
-        found = members.get(path)
-        if found is not None and found.directory:
+        other = found.get(path)
+        if other is not None and other.directory:
             _refuse_directory(path, ours)
-    records = members.get("conda-meta")
+    records = found.get("conda-meta")
     if records is not None and records.link is not None:
         raise BuildError(
             "conda-meta: is a link in the environment, and records are packed from a directory only",
             hint="put the directory that it leads to in its place, or pack a copy of the environment in which that is done",
             context={"path": "conda-meta"},
         )
-    members.update(ours)  # what is known only at the end lies in poncho/, as some of these do
-    parents = {path.rpartition("/")[0] for path in members}
+    # What is known only at the end lies in poncho/, as some of ours do.
+    members = ChainMap(ours, dict(found))
+    parents = {*directories, *(path.rpartition("/")[0] for path in (*ours, *_GIVEN))}
     new = parents
     while new:
         new = {above for path in new if (above := path.rpartition("/")[0])} - parents
         parents |= new
-    for path in sorted(parents & members.keys()):
-        if not members[path].directory:
+    for path in sorted(path for path in parents if path in members):
+        # All that was found in a directory may have been left out.
+        if not members[path].directory and any(name.startswith(path + "/") for name in members):
             _refuse(path, members, ours)
 
 

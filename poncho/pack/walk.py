@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
+import re
 import stat
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from poncho.errors import BuildError
+from poncho.pack.lister import list_beside
+from poncho.pack.listing import GONE, Row, rows
 from poncho.pack.model import Entry
 
 _REGULAR = stat.S_IFREG
 _KIND = 0o170000  # stat.S_IFMT, without a call for each file
+Meanwhile = Callable[[Sequence[str]], None]
+
+# A conda or virtual environment keeps what its packages bring in one of these, a directory for each.
+_MANY = re.compile(r"lib/(?:python3[^/]*/(?:site-packages/)?)?")
 _OURS = "poncho"  # the directory of a package's own files, below its root
 
 
 @dataclass(slots=True)
 class Tree:
-    """What a walk found; ``warnings`` says what is left out or changed."""
+    """What a walk found; ``directories`` are all that were entered, ``warnings`` says what is left out or changed."""
 
     entries: list[Entry] = field(default_factory=list)
+    directories: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -40,19 +50,33 @@ class LeaveOut:
 NOTHING = LeaveOut(frozenset(), lambda path: False)
 
 
-def walk(root: Path, prefixes: Sequence[str], leave_out: LeaveOut = NOTHING, *, below: str = "") -> Tree:
+def walk(
+    root: Path,
+    prefixes: Sequence[str],
+    leave_out: LeaveOut = NOTHING,
+    *,
+    below: str = "",
+    meanwhile: Meanwhile | None = None,
+) -> Tree:
     """Walk ``root`` and return its entries with paths relative to the package's root (``below`` is put before them).
 
     ``prefixes`` are the absolute spellings of the root: absolute links into them become relative. A link that leaves
     the root is packed as the file that it leads to; one that leads to no file is left out with a warning.
-    A directory that is to be left out is not entered. Raises BuildError when something cannot be read.
+    A directory that is to be left out is not entered. With ``meanwhile`` another process lists a part, when there is much;
+    it is called before that is waited for, with the directories of single packages. Raises BuildError when something cannot
+    be read.
     """
-    tree = Tree()
+    found = _Walk(str(root), below, prefixes, leave_out)
     try:
-        _walk(str(root), below, prefixes, leave_out, tree)
+        if meanwhile is None:
+            found.enter("")
+        else:
+            units = found.units()
+            for unit, listed in list_beside(found.root, units, found.enter, partial(meanwhile, units)).items():
+                found.enter(unit, listed)
     except OSError as error:
         raise cannot_read(error.filename or str(root), error) from error
-    return tree
+    return found.tree
 
 
 def cannot_read(path: str, error: OSError) -> BuildError:
@@ -64,66 +88,64 @@ def cannot_read(path: str, error: OSError) -> BuildError:
     )
 
 
-def _walk(root: str, below: str, prefixes: Sequence[str], leave_out: LeaveOut, tree: Tree) -> None:
-    # With a list of what is left: a function that calls itself does not get as deep as a path can.
-    left = [""]
-    while left:
-        start = left.pop()
-        place = f"{root}/{start}"
-        directory = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+class _Walk:
+    """What is found below ``root`` goes into ``tree``."""
+
+    def __init__(self, root: str, below: str, prefixes: Sequence[str], leave_out: LeaveOut) -> None:
+        self.root = root
+        self.tree = Tree()
+        self._below = below
+        self._prefixes = prefixes
+        self._leave_out = leave_out
+
+    def units(self) -> list[str]:
+        """Take in the directories in which most lie that are of one package or the other; return those in them."""
+        found: list[str] = []
+        left = [""]
+        while left:
+            for inner in self._list(left.pop(), None):
+                (left if _MANY.fullmatch(inner) else found).append(inner)
+        return found
+
+    def enter(self, start: str, listed: Mapping[str, Sequence[Row]] | None = None) -> None:
+        """Take in a directory (relative, closed by a slash) and all below it; ``listed`` is what lies in them, if known."""
+        # With a list of what is left: a function that calls itself does not get as deep as a path can.
+        left = [start]
+        while left:
+            left += self._list(left.pop(), listed)
+
+    def _list(self, start: str, listed: Mapping[str, Sequence[Row]] | None) -> list[str]:
         try:
-            names = os.listdir(directory)
-            left += _directory(directory, names, place, start, below, prefixes, leave_out, tree)
+            found = rows(f"{self.root}/{start}") if listed is None else listed[start]
         except OSError as error:
             name = error.filename if isinstance(error.filename, str) else ""
-            raise cannot_read(os.path.join(place, name), error) from error
-        finally:
-            os.close(directory)
-        if not names and start and not start.endswith("__pycache__/"):
-            tree.entries.append(Entry(below + start[:-1], directory=True, mode=0o755))
+            raise cannot_read(os.path.join(self.root, start, name), error) from error
+        return self._take(start, found)
 
-
-def _directory(
-    directory: int,
-    names: Sequence[str],
-    place: str,
-    start: str,
-    below: str,
-    prefixes: Sequence[str],
-    leave_out: LeaveOut,
-    tree: Tree,
-) -> list[str]:
-    """Take in the children of an open directory but for those that are directories: return these."""
-    # Not os.scandir(): it makes an object for each name, of which nothing but the name is of use here. From an open directory
-    # the system finds a file in two thirds of the time that it needs for a long path.
-    stat_at, add = os.stat, tree.entries.append
-    special, anything = leave_out.names, not start or start.startswith(_OURS + "/")
-    inner = []
-    for name in names:
-        inside = start + name
-        if (anything or name in special) and leave_out.decide(inside):
-            continue
-        info = stat_at(name, dir_fd=directory, follow_symlinks=False)
-        mode = info.st_mode
-        kind = mode & _KIND
-        if kind == _REGULAR:  # as _file does it, for the thousands of them
-            add(
-                Entry(
-                    below + inside,
-                    place + name,
-                    info.st_size,
-                    0o755 if mode & 0o111 else 0o644,
-                    int(info.st_mtime),
-                    stamp=f"{info.st_dev} {info.st_ino} {info.st_size} {info.st_mtime_ns} {info.st_ctime_ns}",
-                )
-            )
-        elif kind == stat.S_IFDIR:
-            inner.append(inside + "/")
-        elif kind == stat.S_IFLNK:
-            _link(inside, below + inside, place + name, prefixes, tree)
-        else:
-            tree.warnings.append(f"{below}{inside}: left out, it is a socket, pipe or device")
-    return inner
+    def _take(self, start: str, found: Sequence[Row]) -> list[str]:
+        """Take in what was found in a directory; return the directories in it that are to be entered."""
+        place, below, add = f"{self.root}/{start}", self._below, self.tree.entries.append
+        special, anything = self._leave_out.names, not start or start.startswith(_OURS + "/")
+        self.tree.directories.add((below + start)[:-1])
+        inner = []
+        for name, mode, size, mtime, stamp in found:
+            inside = start + name
+            if (anything or name in special) and self._leave_out.decide(inside):
+                continue
+            kind = mode & _KIND
+            if kind == _REGULAR:
+                add(Entry(below + inside, place + name, size, 0o755 if mode & 0o111 else 0o644, mtime, stamp=stamp))
+            elif kind == stat.S_IFDIR:
+                inner.append(inside + "/")
+            elif kind == stat.S_IFLNK:
+                _link(inside, below + inside, place + name, self._prefixes, self.tree)
+            elif mode == GONE:
+                raise cannot_read(place + name, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+            else:
+                self.tree.warnings.append(f"{below}{inside}: left out, it is a socket, pipe or device")
+        if not found and start and not start.endswith("__pycache__/"):
+            add(Entry(below + start[:-1], directory=True, mode=0o755))
+        return inner
 
 
 def _file(path: str, source: str, info: os.stat_result) -> Entry:
