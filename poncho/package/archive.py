@@ -83,8 +83,9 @@ def open_file(path: Path) -> BinaryIO:
         raise PackageError(
             f"{path}: is a directory, not a package file", hint="name the package itself, for example env.tar.gz"
         ) from error
-    except OSError as error:
-        raise PackageError(f"{path}: cannot be read ({error.strerror})", hint="check the path") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise PackageError(f"{path}: cannot be read ({why})", hint="check the path") from error
     skip = selfextract.skip_of(stream.read(_HEAD))
     stream.seek(0)
     return stream if skip is None else cast("BinaryIO", io.BufferedReader(_Behind(stream, skip)))

@@ -112,6 +112,8 @@ def test_a_missing_file_and_a_directory_are_named(tmp_path: Path) -> None:
         open_package(tmp_path / "nothing.tar.gz")
     with pytest.raises(PackageError, match="is a directory"):
         open_package(tmp_path)
+    with pytest.raises(PackageError, match=r"cannot be read \(embedded null byte\)"):
+        open_package("env\0.tar.gz")
 
 
 @pytest.mark.parametrize("form", ["tar.gz", "tar.zst"])

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,14 @@ from poncho.errors import BuildError
 from poncho.integrations.command import place
 from poncho.integrations.dask.command import DASK
 from poncho.integrations.packages import Source, engine_package
+from poncho.runner import last_words
 
 _STOP_SECONDS = 10
 _TAIL_LINES = 100
 # The last line of a traceback: of several that follow each other the first is the cause.
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit): .")
+# What Dask says of itself, in its own format, when all goes well.
+_USUAL = re.compile(rb"\S+ \S+ - distributed\.\S+ - (?:INFO|DEBUG) - ")
 
 
 class PackagedCluster(SpecCluster):
@@ -94,6 +97,8 @@ class PackagedWorker(ProcessInterface):
     """One nanny and its worker, in a process that ``command`` (the words that stand for ``python``) starts.
 
     ``await`` it to start it: it has started when its worker says so. Raises BuildError with its last words when it ends before.
+    What tasks write goes where this process's own goes, as with a LocalCluster: stdout as it is, stderr without what Dask
+    tells of itself.
     """
 
     def __init__(self, scheduler: str, name: Any = None, *, command: Sequence[str], options: Mapping[str, Any]) -> None:
@@ -102,7 +107,7 @@ class PackagedWorker(ProcessInterface):
         self._command, self._options = list(command), dict(options)
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
 
     async def start(self) -> None:
         """Start the process; return when its worker is there."""
@@ -120,14 +125,21 @@ class PackagedWorker(ProcessInterface):
         await asyncio.wait([self._reader, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if not ready.is_set():
-            status = await self._process.wait()
-            said = [line for line in self._tail if line.strip()]
-            raise BuildError(
-                f"worker {self.name} in the package ended before it was there (exit status {status})",
-                hint=next((line for line in said if _ERROR.match(line)), said[-1] if said else None),
-                context={"tail": "\n".join(self._tail)},
-            )
+            raise self._ended(await self._process.wait())
         await super().start()
+
+    def _ended(self, status: int) -> BuildError:
+        tail = b"".join(self._tail).decode(errors="replace").rstrip()
+        said = [line.rstrip() for line in tail.splitlines() if line.strip()]
+        what, hint = f"(exit status {status})", next((line for line in said if _ERROR.match(line)), None)
+        if hint is None:
+            runner = last_words("\n".join(said))
+            what, hint = (f"{what}: {runner[0]}", runner[1]) if runner else (what, said[-1] if said else None)
+        return BuildError(
+            f"worker {self.name} in the package ended before it was there {what}",
+            hint=hint,
+            context={"tail": tail},
+        )
 
     async def close(self) -> None:
         """End the process: politely, then at once."""
@@ -155,7 +167,17 @@ class PackagedWorker(ProcessInterface):
                 continue
             if not line:
                 return
-            text = line.decode(errors="replace").rstrip()
-            self._tail.append(text)
-            if "Start worker at" in text:
+            self._tail.append(line)
+            if b"Start worker at" in line:
                 ready.set()
+            if ready.is_set():
+                _pass_on(line for line in self._tail if not _USUAL.match(line))
+                self._tail.clear()
+
+
+def _pass_on(lines: Iterable[bytes]) -> None:
+    """Write to this process's stderr, where it has one; where its children write, too."""
+    text = b"".join(lines)
+    if text and sys.__stderr__ is not None:
+        with contextlib.suppress(OSError):
+            os.write(2, text)
