@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
+from poncho._frozen import Frozen
 from poncho._home import expanded
 from poncho.errors import SpecError
 from poncho.spec import foreign
@@ -75,7 +75,7 @@ def resolve_local(spec: Spec, base: Path) -> Spec:
     """Return the spec with local pip paths and git remotes made absolute from ``base``."""
     pip = tuple(absolute_local(item, base) if is_local(item) else item for item in spec.pip)
     git = {name: _resolve_remote(source, base) for name, source in spec.git.items()}
-    return replace(spec, pip=pip, git=MappingProxyType(git))
+    return replace(spec, pip=pip, git=Frozen(git))
 
 
 def _resolve_remote(source: GitSource, base: Path) -> GitSource:
