@@ -12,6 +12,7 @@ from pathlib import Path
 
 import isal
 
+from poncho._descriptors import for_child
 from poncho.pack import copying
 from poncho.pack.layout import Chunk
 from poncho.pack.sink import Packed
@@ -86,17 +87,18 @@ class Copier:
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         library = os.fspath(Path(isal.__file__).parents[1])
-        argv = [sys.executable, "-I", "-S", "-c", _RUN, library, copying.__file__, str(self._root), str(self._output)]
         kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+        argv = [sys.executable, "-I", "-S", "-c", _RUN, library, copying.__file__, str(self._root)]
         try:
-            return subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(self._output,),
-                env=kept,
-            )
+            with for_child(self._output) as output:
+                return subprocess.Popen(
+                    [*argv, str(output)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=(output,),
+                    env=kept,
+                )
         except (OSError, ValueError):
             self._broken = True
             return None
