@@ -85,6 +85,7 @@ def odd_calls(directory: Path) -> dict[str, Callable[[], object]]:
         "a directory must be a path, not None": lambda: verify_unpacked(anything),
         r"a package must be a path, not int \(3\)": lambda: verify_function(number, len),
         "the program must be a path": lambda: create_spec(anything),
+        "out must be a path": lambda: create_spec("-", out=number),
         "a command is a list of words": lambda: run_command(output, text),
         "prefix must be a path": lambda: poncho.analyze("import json\n", prefix=dictionary),
     }
