@@ -113,6 +113,29 @@ if __name__ == "__main__":
 """
 )
 
+INTERRUPTED = (
+    HEAD
+    + """
+import signal, threading, time
+
+def children():
+    words = (Path(task, "children").read_text() for task in Path("/proc/self/task").iterdir())
+    return [pid for text in words for pid in text.split() if "defunct" not in Path("/proc", pid, "status").read_text()]
+
+def interrupt():
+    while not children():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+if __name__ == "__main__":
+    threading.Thread(target=interrupt).start()
+    try:
+        PackagedCluster(sys.argv[1], n_workers=2)
+    except KeyboardInterrupt:
+        write(children())
+"""
+)
+
 TWO = (
     HEAD
     + """
@@ -240,6 +263,10 @@ def test_a_worker_that_does_not_start_is_an_error_with_its_last_words(package: P
     assert "no_such_option" in hint
     assert "the store /proc/no/such/place cannot be made" in node
     assert todo == "set PONCHO_STORE to a directory that can be written"
+
+
+def test_no_worker_is_left_when_the_start_is_interrupted(package: Path, tmp_path: Path):
+    assert run_program(INTERRUPTED, tmp_path, package) == [[]]
 
 
 def test_what_tasks_write_to_stderr_is_seen(package: Path, tmp_path: Path):

@@ -29,6 +29,8 @@ from poncho.integrations.packages import Source, engine_package
 from poncho.runner import last_words
 
 _STOP_SECONDS = 10
+# A worker whose scheduler was killed before it came to it ends after so many.
+_DEATH_SECONDS = 300
 _TAIL_LINES = 100
 # The last line of a traceback: of several that follow each other the first is the cause.
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit): .")
@@ -66,12 +68,15 @@ class PackagedCluster(SpecCluster):
         given = _beside_the_program() if python_path is None else several(python_path)
         paths = [os.path.abspath(one) for one in given]
         number = max(1, CPU_COUNT // threads_per_worker) if n_workers is None else n_workers
-        memory = {"memory_limit": 1 / max(1, math.ceil(CPU_COUNT / threads_per_worker))}
+        usual = {
+            "memory_limit": 1 / max(1, math.ceil(CPU_COUNT / threads_per_worker)),
+            "death_timeout": _DEATH_SECONDS,
+        }
         worker = {
             "cls": PackagedWorker,
             "options": {
                 "command": [*place(built.path, None).argv(store=store, python_path=paths), "python"],
-                "options": {"nthreads": threads_per_worker, "host": host, **memory, **(worker_options or {})},
+                "options": {"nthreads": threads_per_worker, "host": host, **usual, **(worker_options or {})},
             },
         }
         scheduler = {
@@ -84,7 +89,16 @@ class PackagedCluster(SpecCluster):
         }
         workers = dict.fromkeys(range(number), worker)
         options.setdefault("silence_logs", logging.WARNING)
-        super().__init__(workers=workers, scheduler=scheduler, worker=worker, name=name, **options)
+        try:
+            super().__init__(workers=workers, scheduler=scheduler, worker=worker, name=name, **options)
+        except KeyboardInterrupt:
+            # Dask closes what has failed; of what is interrupted it forgets the workers that it waits for.
+            with contextlib.suppress(Exception):
+                self.sync(self._close_created)
+            raise
+
+    async def _close_created(self) -> None:
+        await asyncio.gather(*(one.close() for one in list(self._created)), return_exceptions=True)
 
 
 def _beside_the_program() -> list[str]:
@@ -106,6 +120,7 @@ class PackagedWorker(ProcessInterface):
         self.scheduler, self.name = scheduler, name
         self._command, self._options = list(command), dict(options)
         self._process: asyncio.subprocess.Process | None = None
+        self._starting: asyncio.Task[asyncio.subprocess.Process] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
 
@@ -116,9 +131,13 @@ class PackagedWorker(ProcessInterface):
         config = dask.config.serialize(dask.config.global_config)
         environment = os.environ | {"DASK_INTERNAL_INHERIT_CONFIG": config, "DASK_LOGGING__DISTRIBUTED": "info"}
         words = [*self._command, "-m", "distributed.cli.dask_spec", self.scheduler, "--spec", json.dumps(spec)]
-        self._process = await asyncio.create_subprocess_exec(
-            *words, env=environment, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-        )
+        how: dict[str, Any] = {
+            "env": environment,
+            "stdin": asyncio.subprocess.DEVNULL,
+            "stderr": asyncio.subprocess.PIPE,
+        }
+        self._starting = asyncio.create_task(asyncio.create_subprocess_exec(*words, **how))
+        self._process = await asyncio.shield(self._starting)
         ready = asyncio.Event()
         self._reader = asyncio.create_task(self._read(self._process.stderr, ready))
         waiting = asyncio.create_task(ready.wait())
@@ -143,6 +162,9 @@ class PackagedWorker(ProcessInterface):
 
     async def close(self) -> None:
         """End the process: politely, then at once."""
+        if self._starting is not None and self._process is None:  # interrupted on the way
+            with contextlib.suppress(OSError):
+                self._process = await self._starting
         process = self._process
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
