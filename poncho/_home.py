@@ -1,4 +1,5 @@
-"""Where a user's own files are; also for one who has no home, as containers start by a number that nobody knows."""
+"""Where a user's own files are, and where the process is; also for one who has no home, as containers start by a number that
+nobody knows, and where the directory was deleted."""
 
 from __future__ import annotations
 
@@ -19,3 +20,16 @@ def home(environ: Mapping[str, str]) -> Path:
 def expanded(text: str) -> Path:
     """Return a path with ``~`` and ``~user`` replaced where that is known. ``Path.expanduser`` raises RuntimeError."""
     return Path(os.path.expanduser(text))
+
+
+def working_directory() -> Path:
+    """Return the working directory, a path where nothing is when it was deleted. ``Path.cwd`` raises FileNotFoundError."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return _NOWHERE
+
+
+def for_children() -> str | None:
+    """Return where programs start that are given no directory: None is here, which they could not name if it was deleted."""
+    return "/" if working_directory() is _NOWHERE else None

@@ -34,6 +34,17 @@ def run_command(package: Path, argv: Sequence[str], *, unpack_to: Path | None = 
     return [str(runner_path()), "-e", str(package.absolute()), *where, "--", *argv]
 
 
+def last_words(text: str) -> tuple[str, str | None] | None:
+    """Return what the runner last said was wrong, and its hint; None where it said nothing of the kind."""
+    lines = text.splitlines()
+    for number in reversed(range(len(lines))):
+        said = lines[number].partition(f"{RUNNER}: ")
+        if not said[0] and said[1] and not said[2].startswith("warning: "):
+            after = lines[number + 1] if number + 1 < len(lines) else ""
+            return said[2], after.removeprefix("hint: ") if after.startswith("hint: ") else None
+    return None
+
+
 def missing(name: str) -> BuildError:
     """Return the error for an installation that lacks a file."""
     return BuildError(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from poncho._home import working_directory
 from poncho._types import Event
 from poncho.engine import native_platform
 from poncho.engine.pixi_lock import read_pixi_lock
@@ -67,7 +68,7 @@ def read_text(
     environment: str | None = None,
 ) -> Spec | Lock:
     """Return the spec or lock that a text is; see ``read_source``. ``base`` defaults to the current directory."""
-    base = base or Path.cwd()
+    base = base or working_directory()
     kind = lock_kind(text, source=source)
     wanted = platform or native_platform()
     if environment is not None and kind not in ("conda-lock", "pixi"):
@@ -180,4 +181,4 @@ def _of_package(path: Path) -> Lock:
         raise PackageError(
             f"{path}: has no lock inside, so it cannot be built again", hint="PONCHO's own packages have one"
         )
-    return lifted(loads(package.lock_text, source=f"{path}:poncho/lock.json", base=Path.cwd()))
+    return lifted(loads(package.lock_text, source=f"{path}:poncho/lock.json", base=working_directory()))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poncho._home import working_directory
 from poncho.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def live_units(
     from poncho.analysis.reading import Reading
     from poncho.analysis.sources import Unit, unit_of_file
 
-    roots = tuple(Path(entry or ".").absolute() for entry in sys.path if os.path.isdir(entry or "."))
+    roots = tuple(working_directory() / entry for entry in sys.path if os.path.isdir(entry or "."))
     roots = tuple(root for root in roots if is_local("", root))
     units: list[Unit] = []
     files: list[Path] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-import warnings
 from collections.abc import Iterator
 
 from poncho.analysis.model import Import, Tier
+from poncho.analysis.quiet import without_warnings
 from poncho.analysis.rare import has
 
 # What a lazy table names may be a module or an attribute; which, only the files can tell.
@@ -50,8 +50,7 @@ def literal_code(node: ast.Call) -> list[ast.stmt]:
     if not (isinstance(argument, ast.Constant) and isinstance(argument.value, str)):
         return []
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with without_warnings():
             body = ast.parse(textwrap.dedent(argument.value).strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []

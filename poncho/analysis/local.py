@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from poncho._home import working_directory
 from poncho.analysis import disk
 from poncho.analysis.byname import ByName, Walked
 from poncho.analysis.lazy import IN_A_TABLE
@@ -46,7 +47,7 @@ def follow(
             entries.append(key)
     todo = list(entries)
     finders: dict[tuple[Any, ...], Finder] = {}
-    here = os.path.join(os.getcwd(), "")
+    here = os.path.join(working_directory(), "")
     by_name = ByName()
     walked: list[Walked] = []
 

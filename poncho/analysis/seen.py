@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from poncho import _json
+from poncho._home import working_directory
 from poncho.analysis.conda import CondaMeta
 from poncho.analysis.declared import Declared
 from poncho.analysis.installed import Distribution
@@ -274,5 +275,5 @@ def _short(place: Place) -> Place:
 
 
 def _shortened(file: str) -> str:
-    path, here = Path(file), Path.cwd()
+    path, here = Path(file), working_directory()
     return str(path.relative_to(here)) if path.is_relative_to(here) else file

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from poncho._home import working_directory
 from poncho.analysis import disk
 from poncho.analysis.model import Place, Problem, Tier
 from poncho.errors import AnalysisError
@@ -86,7 +87,7 @@ def read_sources(
     One by one: a text that was read a moment ago is looked through faster than one of thousands in memory.
     ``paths`` are the PYTHONPATH's directories. Raises AnalysisError for a named source that is not there or cannot be read.
     """
-    here = Path.cwd()
+    here = working_directory()
     for source in sources:
         if isinstance(source, SourceText) or (isinstance(source, str) and "\n" in source):
             text = source if isinstance(source, SourceText) else SourceText(source)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from poncho import _json
+from poncho._regular import is_name
 from poncho.analysis.model import Place
 from poncho.errors import AnalysisError
 
@@ -84,14 +85,14 @@ def read_trace(path: Path) -> Trace:
         return Trace(
             tuple(map(str, document["command"])),
             int(document["status"]),
-            Path(environment["prefix"]),
+            Path(_path(environment["prefix"])),
             str(environment["python"]),
             int(document["processes"]),
             int(document["unfinished"]),
-            tuple(Loaded(name, str(one["file"]), _place(one.get("by"))) for name, one in document["modules"].items()),
-            *(tuple(map(str, document[key])) for key in ("libraries", "data", "programs")),
+            tuple(Loaded(name, _path(one["file"]), _place(one.get("by"))) for name, one in document["modules"].items()),
+            *(tuple(map(_path, document[key])) for key in ("libraries", "data", "programs")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise AnalysisError(f"{path}: a trace with {type(error).__name__} at {error}", hint="trace again") from error
 
 
@@ -130,6 +131,12 @@ def merged(traces: Sequence[Trace]) -> Trace:
             for kind in ("libraries", "data", "programs")
         ),
     )
+
+
+def _path(value: object) -> str:
+    if not is_name(text := str(value)):
+        raise ValueError(f"{text!r}, which is no path")
+    return text
 
 
 def _place(text: Any) -> Place | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from poncho import _cleanup
+from poncho._home import working_directory
 from poncho._redact import redact
 from poncho._version import __version__
 from poncho.cli.events import write_line
@@ -149,6 +150,10 @@ def _failed(prog: str, error: BaseException, arguments: Namespace) -> int:
         # pathlib's own is_dir and exists raise for what may not be looked at, where a library's user is not told of it.
         where, hint = os.fsdecode(error.filename), "check the path, and whether you may use it"
         error = PonchoError(f"{where}: cannot be used ({error.strerror})", hint=hint)
+    elif isinstance(error, FileNotFoundError) and error.filename is None and not working_directory().exists():
+        error = PonchoError(
+            "the working directory was deleted", hint="go to one that is there, or name absolute paths only"
+        )
     elif isinstance(error, ModuleNotFoundError) and not f"{error.name}.".startswith("poncho."):
         error = _not_installed(error)
     if isinstance(error, PonchoError):

@@ -9,6 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poncho._home import working_directory
 from poncho._words import human_bytes
 from poncho.cli.guard import Parser, add_common
 from poncho.cli.progress import add_progress, reporter_for
@@ -86,7 +87,7 @@ def command(arguments: Namespace) -> int:
         lock = resolve(source, options=options, platform=arguments.platform, update=arguments.update, reporter=reporter)
     moved = list(lock_changes(old, lock)) if arguments.update and isinstance(old, Lock) else None
     if arguments.output is None:
-        sys.stdout.write(dumps(lock, base=Path.cwd().resolve()))
+        sys.stdout.write(dumps(lock, base=working_directory().resolve()))
     elif not arguments.locked:
         write_lock(lock, arguments.output)
     _say(arguments, lock, moved)

@@ -7,8 +7,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
+from poncho._frozen import Frozen
 from poncho._types import Reporter, silent
 from poncho._version import __version__
 from poncho.base import base_channel
@@ -66,7 +66,7 @@ def today(
     base = None
     if not spec.names_a_channel and platform == native_platform():
         base = base_channel(wanted_python(spec), cache=cache, reporter=reporter).sha256
-    return Today(MappingProxyType(git), MappingProxyType(http), base)
+    return Today(Frozen(git), Frozen(http), base)
 
 
 def _pinned(source: GitSource) -> str | None:

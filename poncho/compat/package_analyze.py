@@ -30,12 +30,13 @@ def create_spec(
     the program is run. Raises PonchoError.
     """
     path = filename if str(filename) == "-" else as_path(filename, "the program")
+    out = None if out is None else as_path(out, "out")
     check_kept(out, path)
     analysis = analyze(
         [path], toplevel=toplevel, function=function, mapping=_mapping(pkg_mapping), extra=several(extra_pkg or ())
     )
     if out is not None:
-        with atomic_file(Path(out)) as private:
+        with atomic_file(out) as private:
             private.write_text(analysis.dumps(), encoding="utf-8")
     return analysis.document()
 
@@ -54,7 +55,7 @@ def _mapping(given: Mapping[str, str] | Iterable[str] | None) -> Mapping[str, st
     if given is None or isinstance(given, Mapping):
         return dict(given or {})
     mapping = {}
-    for pair in [given] if isinstance(given, str) else given:
+    for pair in several(given):
         name, equals, package = pair.partition("=")
         if not (name and equals and package):
             raise UsageError(f"pkg_mapping {pair!r} is not IMPORT=NAME", hint='for example ["ROOT=root"]')

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from poncho._arguments import kind, several
 from poncho._types import Reporter, silent
 from poncho.analysis import SourceText, analyze
 from poncho.analysis.assemble import refuse_unresolved
@@ -53,18 +54,18 @@ def generate_library_hash(
 ) -> str:
     """Return hexadecimal digits that stand for a library: the same for the same functions, values and settings.
 
-    Raises UsageError for a function without a name, or two of the same name.
+    Raises UsageError for a function without a name, two of the same name, and a context that is none.
     """
-    functions = list(function_list)
-    context = list(library_context_info or ())
-    _check_names([*functions, *context[:1]])
+    functions = _listed(function_list)
+    context = _context(library_context_info)
+    _check_names(functions)
     settings = (str(library_name), str(poncho_env), str(init_command), bool(add_env), str(exec_mode))
     return fingerprint(settings, functions, list(hoisting_modules or ()), context)
 
 
 def generate_functions_hash(functions: Iterable[Function], hoisting_modules: Sequence[Any] | None = None) -> str:
     """Return hexadecimal digits that stand for functions and what is hoisted for them."""
-    return fingerprint(list(functions), list(hoisting_modules or ()))
+    return fingerprint(_listed(functions), list(hoisting_modules or ()))
 
 
 def generate_library(
@@ -85,8 +86,8 @@ def generate_library(
     ``[function, args, kwargs]``: it runs once on each node and returns a dict of values that calls share.
     ``library_cache_path`` is the directory of the three and is not used. Raises PonchoError; the files appear whole.
     """
-    functions = list(functions)
-    context = list(library_context_info or ())
+    functions = _listed(functions)
+    context = _context(library_context_info)
     if exec_mode not in EXEC_MODES:
         raise UsageError(f"exec_mode {exec_mode!r} is unknown", hint=f"use {' or '.join(EXEC_MODES)}")
     _check_names(functions)
@@ -95,7 +96,7 @@ def generate_library(
         "name": library_name,
         "exec_mode": exec_mode,
         "functions": {function.__name__: pickled(function, f"function {function.__name__}") for function in functions},
-        "context": pickled(_three(context), "the library's context") if context else None,
+        "context": pickled(context, "the library's context") if context else None,
     }
     program = generate.pickled_source(_INFO, generate.hoisted_code(hoisting_modules))
     if need_pack:
@@ -103,7 +104,7 @@ def generate_library(
             SourceText(f"import {item.__name__}\n", "hoisting_modules") if isinstance(item, ModuleType) else item
             for item in hoisting_modules or ()
         ]
-        needed = [*functions, *(item for item in context if callable(item)), *hoisted]
+        needed = [*functions, *(item for item in context or () if callable(item)), *hoisted]
         place_package(_spec(needed, Path(sys.prefix)), Path(library_env_path))
     with atomic_file(Path(library_info_path)) as private:
         private.write_bytes(pickle.dumps(info, protocol=4))
@@ -122,7 +123,7 @@ def serverize_library_from_code(
     Unlike ``generate_library`` the program is complete in itself and can be read. Raises PonchoError.
     """
     directory = Path(path)
-    found = extract_functions(functions)
+    found = extract_functions(_listed(functions))
     if "name" in found.functions:
         raise UsageError("a function of a library cannot be called 'name'", hint="that one names the library")
     named = f"{found.code}\n\ndef name():\n    return {name!r}\n"
@@ -150,6 +151,7 @@ def create_library_code(
     """
     kind = generate.check_version(version)
     hoisted = generate.hoisted_code(hoisting_modules)
+    funcs = several(funcs or ())
     if not funcs:
         raise UsageError("a library needs at least one function")
     check_kept(dest, path)
@@ -187,7 +189,19 @@ def _check_names(functions: Sequence[Any]) -> None:
         raise UsageError("a library needs at least one function")
 
 
-def _three(context: list[Any]) -> tuple[Any, list[Any], dict[str, Any]]:
+def _listed(functions: Any) -> list[Function]:
+    """Return functions as a list: one alone is that one."""
+    if callable(functions):
+        return [functions]
+    if isinstance(functions, Iterable) and not isinstance(functions, str):
+        return list(functions)
+    raise UsageError(f"functions must be a list, not {kind(functions)}", hint="for example [fit]")
+
+
+def _context(given: Sequence[Any] | None) -> tuple[Function, list[Any], dict[str, Any]] | None:
+    if not given:
+        return None
+    context = list(given) if isinstance(given, (list, tuple)) else [None]
     if not callable(context[0]) or len(context) > 3:
         raise UsageError(
             "library_context_info must be [function, args, kwargs]", hint="for example [load_model, ['model.bin'], {}]"

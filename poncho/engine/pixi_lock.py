@@ -9,6 +9,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from poncho._home import working_directory
 from poncho.engine.pip_tools import clean_environment
 from poncho.engine.records import locked_from_record
 from poncho.engine.worker import WorkerFailure, call_worker
@@ -43,7 +44,7 @@ def read_pixi_lock(
         except WorkerFailure as failure:
             raise _error(failure, source) from None
     conda = tuple(sorted((locked_from_record(record) for record in found["conda"]), key=lambda item: item.name))
-    pip = (_pip(entry, place, base or Path.cwd(), source) for place, entry in enumerate(found["pypi"]))
+    pip = (_pip(entry, place, base or working_directory(), source) for place, entry in enumerate(found["pypi"]))
     return Lock(
         platform,
         "",

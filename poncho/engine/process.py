@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from poncho._cleanup import deferred, register
+from poncho._home import for_children
 from poncho._redact import redact
 from poncho.engine.unbuilt import find_unbuilt
 from poncho.errors import BuildError, DiskFullError, PonchoError
@@ -50,7 +51,7 @@ def run_tool(
             process = subprocess.Popen(
                 list(argv),
                 env=dict(env),
-                cwd=cwd,
+                cwd=cwd or for_children(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from poncho._home import working_directory
 from poncho._redact import redact
 from poncho._types import Event, Reporter
 from poncho._words import counted
@@ -140,7 +141,7 @@ class RattlerEngine:
         """Return what the meaning of a channel's name depends on."""
         # Without the slash at its end the last part of the URL would be replaced, not extended.
         alias = self.environ.get("CONDA_CHANNEL_ALIAS")
-        return {"root": str(Path.cwd()), "alias": f"{alias.rstrip('/')}/" if alias else None}
+        return {"root": str(working_directory()), "alias": f"{alias.rstrip('/')}/" if alias else None}
 
     def _call(self, operation: str, reporter: Reporter, **request: Any) -> Any:
         mirrors = channel_mirrors(self.environ)

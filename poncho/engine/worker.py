@@ -14,6 +14,8 @@ from typing import Any
 
 from poncho import _json
 from poncho._cleanup import deferred, register
+from poncho._descriptors import for_child
+from poncho._home import for_children
 from poncho._types import Event, Reporter
 from poncho.engine.process import kill_group
 from poncho.errors import BuildError
@@ -55,14 +57,15 @@ def call_worker(request: Mapping[str, Any], *, env: Mapping[str, str], reporter:
     receive, transmit = os.pipe()
     with tempfile.TemporaryFile() as output, os.fdopen(receive, "rb") as answers:
         try:
-            with deferred():
+            with deferred(), for_child(transmit) as sending:
                 process = subprocess.Popen(
-                    [sys.executable, "-I", str(_WORKER), str(transmit), directory],
+                    [sys.executable, "-I", str(_WORKER), str(sending), directory],
                     env=dict(env),
+                    cwd=for_children(),
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    pass_fds=(transmit,),
+                    pass_fds=(sending,),
                     start_new_session=True,
                 )
                 forget = register(lambda: kill_group(process))

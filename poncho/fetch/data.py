@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 
+from poncho._frozen import Frozen
 from poncho._types import Event, Reporter, silent
 from poncho.errors import FetchError, PonchoError
 from poncho.fetch.gitcommand import terminate_running
@@ -68,9 +68,9 @@ def fetch_data(
     }
     done = _side_by_side(tasks, reporter)
     return FetchedData(
-        git=MappingProxyType({name: one for name, (one, _) in done.items() if isinstance(one, LockedGit)}),
-        http=MappingProxyType({name: one for name, (one, _) in done.items() if isinstance(one, LockedHttp)}),
-        variables=MappingProxyType({name: place for name, (_, place) in done.items()}),
+        git=Frozen({name: one for name, (one, _) in done.items() if isinstance(one, LockedGit)}),
+        http=Frozen({name: one for name, (one, _) in done.items() if isinstance(one, LockedHttp)}),
+        variables=Frozen({name: place for name, (_, place) in done.items()}),
     )
 
 
@@ -94,8 +94,8 @@ def resolve_data(
     }
     done = _side_by_side({**commits, **files}, reporter)
     return (
-        MappingProxyType({name: one for name, one in done.items() if isinstance(one, LockedGit)}),
-        MappingProxyType({name: one for name, one in done.items() if isinstance(one, LockedHttp)}),
+        Frozen({name: one for name, one in done.items() if isinstance(one, LockedGit)}),
+        Frozen({name: one for name, one in done.items() if isinstance(one, LockedHttp)}),
     )
 
 

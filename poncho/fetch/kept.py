@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
+from poncho._frozen import Frozen
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
 from poncho.fetch.data import FetchedData, fetch_data, resolve_data
@@ -40,7 +40,7 @@ def kept_data(
     ``cache.in_use()``. Raises what ``fetch_data`` raises.
     """
     if not git and not http:
-        return FetchedData(MappingProxyType({}), MappingProxyType({}), MappingProxyType({})), None
+        return FetchedData(Frozen(), Frozen(), Frozen()), None
     commits, files = _locks(git, http, cache, offline, reporter)
     key = answer_key(
         _FORMAT,
@@ -104,7 +104,7 @@ def _read(place: Path, commits: Mapping[str, LockedGit], files: Mapping[str, Loc
         variables = {str(name): str(value) for name, value in state["variables"].items()}
     except (TypeError, KeyError, AttributeError):
         return None
-    return FetchedData(MappingProxyType(git), files, MappingProxyType(variables))
+    return FetchedData(Frozen(git), files, Frozen(variables))
 
 
 def _put_aside(place: Path, cache: BuilderCache) -> None:

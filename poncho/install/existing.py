@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
+from poncho._frozen import Frozen
 from poncho._redact import strip_channel, strip_credentials
 from poncho.analysis.editable import read_origin
 from poncho.engine.conda_meta import read_records
@@ -93,9 +93,7 @@ def _locked(record: Mapping[str, Any]) -> LockedConda:
         sha256=_only(str, record.get("sha256")),
         md5=_only(str, record.get("md5")),
         size=_only(int, record.get("size")),
-        record=MappingProxyType(
-            {k: v for k, v in record.items() if k not in _NOT_RECORD and k not in ("url", "channel")}
-        ),
+        record=Frozen({k: v for k, v in record.items() if k not in _NOT_RECORD and k not in ("url", "channel")}),
     )
 
 

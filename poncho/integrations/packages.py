@@ -87,7 +87,9 @@ def engine_package(
         reporter(Event("info", "package", f"using {source}"))
         return EnginePackage(Path(source).absolute())
     spec = load_spec(Path(source)) if isinstance(source, (str, Path)) else as_spec(source)
-    return EnginePackage(_built(with_engine(spec, pins, extra), reporter))
+    built = _built(with_engine(spec, pins, extra), reporter)
+    check_package(built, engine, spec=True)
+    return EnginePackage(built)
 
 
 def with_engine(spec: Spec, pins: Sequence[str], extra: Sequence[str] = ()) -> Spec:
@@ -100,10 +102,10 @@ def with_engine(spec: Spec, pins: Sequence[str], extra: Sequence[str] = ()) -> S
     return replace(spec, python=python, pip=tuple(dict.fromkeys([*spec.pip, *added, *extra])))
 
 
-def check_package(path: Path, engine: Engine) -> None:
+def check_package(path: Path, engine: Engine, *, spec: bool = False) -> None:
     """Refuse a package whose Python (3.X) or whose ``engine.exact`` distributions are not those installed here.
 
-    Raises PackageError, which names every difference.
+    ``spec``: it was built from one. Raises PackageError, which names every difference.
     """
     inventory = look(path)
     inside = {canonicalize_name(part.name): part.version for part in inventory.of_kind("conda", "pip")}
@@ -116,10 +118,13 @@ def check_package(path: Path, engine: Engine) -> None:
             wrong.append(f"{name} {found or 'is missing'} (here {wanted})")
     if wrong:
         pins = " ".join(f"--extra-pkg {name}" for name in engine.exact)
+        asked = f"leave Python and {' and '.join(engine.exact)} out of it: they are added in the versions here"
+        given = (
+            f"build it with this environment active: poncho_package_analyze PROGRAM {pins} spec.json; or pass the spec "
+        )
         raise PackageError(
-            f"{path}: workers of {engine.name} cannot run in it: {', '.join(wrong)}",
-            hint=f"build it with this environment active: poncho_package_analyze PROGRAM {pins} spec.json; or pass the spec "
-            "instead of the package: what is missing is added",
+            f"{'what the spec asks for' if spec else path}: workers of {engine.name} cannot run in it: {', '.join(wrong)}",
+            hint=asked if spec else f"{given}instead of the package: what is missing is added",
             context={"path": str(path), "differences": wrong},
         )
 

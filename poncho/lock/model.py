@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
+from poncho._frozen import Frozen
 from poncho.spec.model import Spec
 
 
@@ -25,7 +25,7 @@ class LockedConda:
     sha256: str | None = None
     md5: str | None = None
     size: int | None = None
-    record: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    record: Mapping[str, object] = field(default_factory=Frozen)
 
     @property
     def filename(self) -> str:
@@ -75,7 +75,7 @@ class LockedHttp:
     type: str = "file"
     compression: str | None = None
     filename: str | None = None
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    headers: Mapping[str, str] = field(default_factory=Frozen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +102,5 @@ class Lock:
     spec: Spec | None = None
     conda: tuple[LockedConda, ...] = ()
     pip: tuple[LockedPip, ...] = ()
-    git: Mapping[str, LockedGit] = field(default_factory=lambda: MappingProxyType({}))
-    http: Mapping[str, LockedHttp] = field(default_factory=lambda: MappingProxyType({}))
+    git: Mapping[str, LockedGit] = field(default_factory=Frozen)
+    http: Mapping[str, LockedHttp] = field(default_factory=Frozen)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
+from poncho._frozen import Frozen
 from poncho.lock.model import Lock, LockedGit, LockedPip
 from poncho.spec.requirements import absolute_local, is_local
 
@@ -35,7 +35,7 @@ def is_local_remote(remote: str) -> bool:
 def _changed(lock: Lock, change: Callable[[str], str]) -> Lock:
     pip = tuple(_pip(item, change) for item in lock.pip)
     git = {name: _git(source, change) for name, source in lock.git.items()}
-    return replace(lock, pip=pip, git=MappingProxyType(git))
+    return replace(lock, pip=pip, git=Frozen(git))
 
 
 def _pip(item: LockedPip, change: Callable[[str], str]) -> LockedPip:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import PurePosixPath
-from types import MappingProxyType
 
+from poncho._frozen import Frozen
 from poncho.lock.model import Lock, LockedGit, LockedPip
 from poncho.spec.portable import portable_requirement
 
@@ -13,7 +13,7 @@ from poncho.spec.portable import portable_requirement
 def portable(lock: Lock) -> Lock:
     """Return ``lock`` without paths of local code, wheels and repositories; names, versions and digests stay."""
     git = {name: _named(source) for name, source in lock.git.items()}
-    return replace(lock, pip=tuple(map(_without_place, lock.pip)), git=MappingProxyType(git))
+    return replace(lock, pip=tuple(map(_without_place, lock.pip)), git=Frozen(git))
 
 
 def _named(source: LockedGit) -> LockedGit:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name, canonicalize_version
 
+from poncho._frozen import Frozen
 from poncho.lock.model import Lock, LockedBase, LockedConda, LockedGit, LockedHttp, LockedPip
 from poncho.lock.places import absolute
 from poncho.spec.codec import load_json, parse
@@ -128,7 +128,7 @@ def _conda(reader: Reader) -> LockedConda:
     if record is None:
         return entry
     facts = {key: getattr(entry, key) for key in CONDA_KEYS[:-1] if getattr(entry, key) is not None}
-    return replace(entry, record=MappingProxyType({**record.object().value, **facts, "fn": entry.filename}))
+    return replace(entry, record=Frozen({**record.object().value, **facts, "fn": entry.filename}))
 
 
 def _channel(reader: Reader) -> str:
@@ -200,7 +200,7 @@ def _http(reader: Reader) -> LockedHttp:
         type=kind.choice(("file", "tar", "zip")) if kind else "file",
         compression=compression.choice(("gzip", "bz2", "xz", "zst")) if compression else None,
         filename=_optional(reader, "filename"),
-        headers=MappingProxyType({key: item.string() for key, item in headers.members()} if headers else {}),
+        headers=Frozen({key: item.string() for key, item in headers.members()} if headers else {}),
     )
 
 
@@ -286,4 +286,4 @@ def _unique(found: tuple[E, ...], root: Reader, key: str) -> tuple[E, ...]:
 
 
 def _map(reader: Reader | None, read: Callable[[Reader], T]) -> Mapping[str, T]:
-    return MappingProxyType({name: read(member) for name, member in reader.members()} if reader else {})
+    return Frozen({name: read(member) for name, member in reader.members()} if reader else {})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
+from poncho._frozen import Frozen
 from poncho.errors import SpecError
 from poncho.lock.codec import BASE_URL, loads
 from poncho.lock.model import Lock, LockedConda, LockedGit, LockedHttp, LockedPip
@@ -25,7 +25,7 @@ class Origin:
     sha256: str = ""
     md5: str = ""
     subdir: str = ""
-    record: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    record: Mapping[str, object] = field(default_factory=Frozen, repr=False)
 
 
 def read_lock(text: str | None) -> Lock | None:

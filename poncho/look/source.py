@@ -8,10 +8,10 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from poncho import _json, _regular
+from poncho._frozen import Frozen
 from poncho.errors import PackageError
 from poncho.pack import manifest as names
 from poncho.package import Item, Package, open_package
@@ -223,4 +223,4 @@ def _object(data: bytes | None) -> Mapping[str, Any]:
         value = _json.loads(data or b"{}")
     except ValueError:
         value = {}
-    return MappingProxyType(value if isinstance(value, dict) else {})
+    return Frozen(value if isinstance(value, dict) else {})

@@ -99,8 +99,8 @@ class Copier:
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         library = os.fspath(Path(isal.__file__).parents[1])
-        argv = [sys.executable, "-I", "-S", "-c", _RUN, library, copying.__file__, str(self._root)]
         kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+        argv = [sys.executable, "-I", "-S", "-c", _RUN, library, copying.__file__, str(self._root)]
         try:
             return subprocess.Popen(
                 argv,

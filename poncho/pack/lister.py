@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from poncho._descriptors import for_child
 from poncho.pack import listing
 from poncho.pack.listing import Row
 
@@ -54,14 +55,15 @@ def _start(root: str, units: Sequence[str]) -> tuple[subprocess.Popen[bytes] | N
     tokens, feed = os.pipe()
     try:
         os.write(feed, listing.tokens_for(len(units)))
-        helper = subprocess.Popen(
-            [sys.executable, "-I", "-S", listing.__file__, str(tokens), root],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(tokens,),
-            env={name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
-        )
+        with for_child(tokens) as number:
+            helper = subprocess.Popen(
+                [sys.executable, "-I", "-S", listing.__file__, str(number), root],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(number,),
+                env={name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
+            )
     except (OSError, ValueError):
         os.close(tokens)
         return None, -1

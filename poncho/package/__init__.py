@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, BinaryIO
 
 from poncho import _json
 from poncho._arguments import as_path
+from poncho._frozen import Frozen
 from poncho.errors import PackageError
 from poncho.pack import manifest as names
 from poncho.pack.layout import Facts
@@ -57,7 +57,7 @@ class Package:
     manifest: Mapping[str, Any] = field(repr=False)
     is_poncho: bool
     facts: Facts | None = None
-    _texts: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    _texts: Mapping[str, bytes] = field(default_factory=Frozen, repr=False)
 
     @property
     def spec_text(self) -> str | None:
@@ -130,7 +130,7 @@ def open_package(path: Path | str) -> Package:
         kept = _wanted(ForeignStream(path, stream), guard)
         if names.MANIFEST in kept and names.CONTENTS in kept:
             return _ours(path, kept, None)
-        return Package(path, _sha256(stream), MappingProxyType({}), False, _texts=MappingProxyType(kept))
+        return Package(path, _sha256(stream), Frozen(), False, _texts=Frozen(kept))
 
 
 def _image(path: Path, stream: BinaryIO) -> Package:
@@ -139,7 +139,7 @@ def _image(path: Path, stream: BinaryIO) -> Package:
     kept = {name: data for name, data in found if data is not None}
     if image.digest is not None or {names.MANIFEST, names.CONTENTS} <= kept.keys():
         return _ours(path, kept, image)
-    return Package(path, _sha256(stream), MappingProxyType({}), False, _texts=MappingProxyType(kept))
+    return Package(path, _sha256(stream), Frozen(), False, _texts=Frozen(kept))
 
 
 def _ours(path: Path, kept: Mapping[str, bytes], index: Index | Image | None) -> Package:
@@ -155,7 +155,7 @@ def _ours(path: Path, kept: Mapping[str, bytes], index: Index | Image | None) ->
     if not isinstance(value, dict) or value.get("format") != 1:
         raise PackageError(f"{path}: a package of another format", hint="use a newer PONCHO")
     facts = None if index is None else index.facts
-    return Package(path, digest, MappingProxyType(value), True, facts, MappingProxyType(dict(kept)))
+    return Package(path, digest, Frozen(value), True, facts, Frozen(dict(kept)))
 
 
 def _wanted(stream: Stream, guard: Guard | None = None) -> dict[str, bytes]:

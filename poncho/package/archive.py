@@ -5,6 +5,8 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import os
+import stat
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -78,16 +80,29 @@ def open_file(path: Path) -> BinaryIO:
     Raises PackageError when it is missing, no file, empty or unreadable.
     """
     try:
-        stream = path.open("rb")
+        stream = open(path, "rb", opener=_opener)  # noqa: SIM115  (the caller closes it)
     except IsADirectoryError as error:
         raise PackageError(
             f"{path}: is a directory, not a package file", hint="name the package itself, for example env.tar.gz"
         ) from error
-    except OSError as error:
-        raise PackageError(f"{path}: cannot be read ({error.strerror})", hint="check the path") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise PackageError(f"{path}: cannot be read ({why})", hint="check the path") from error
     skip = selfextract.skip_of(stream.read(_HEAD))
     stream.seek(0)
     return stream if skip is None else cast("BinaryIO", io.BufferedReader(_Behind(stream, skip)))
+
+
+def _opener(path: str, flags: int) -> int:
+    """Open what can be read from its end, too; nobody waits for a pipe. Raises OSError, PackageError."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode):
+        return descriptor
+    os.close(descriptor)
+    raise PackageError(
+        f"{path}: is a pipe or a device, and a package is read from its end, too", hint="write it to a file first"
+    )
 
 
 class _Behind(io.RawIOBase):

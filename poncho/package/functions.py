@@ -20,13 +20,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from poncho import _json
+from poncho._arguments import as_path
 from poncho._types import Event, Reporter, silent
 from poncho.analysis import Analysis, analyze
 from poncho.analysis.functions import name_of
 from poncho.analysis.model import Tier
 from poncho.engine.pip_tools import clean_environment
 from poncho.errors import AnalysisError, PackageError
-from poncho.runner import RUNNER, runner_path
+from poncho.runner import last_words, runner_path
 
 _OWN = ("python", "pip")
 _NOT_SET_UP = 125  # the runner's exit status
@@ -117,7 +118,7 @@ def verify_function(
             hint="open files, connections and locks inside the function, not around it",
         ) from error
     job = {"pickle": base64.b64encode(pickled).decode("ascii"), "python": list(sys.version_info[:2])}
-    return _check(Path(environment), name, analysis, job, timeout, reporter)
+    return _check(as_path(environment, "a package"), name, analysis, job, timeout, reporter)
 
 
 def verify_imports(
@@ -135,7 +136,9 @@ def verify_imports(
     Raises PackageError when the environment cannot be entered, or the process ends by itself.
     """
     job = {"code": code, "names": list(names)} if code is not None else {}
-    return _check(Path(environment), ", ".join(names) or "the program", analysis, job, timeout, reporter)
+    return _check(
+        as_path(environment, "a package"), ", ".join(names) or "the program", analysis, job, timeout, reporter
+    )
 
 
 def _check(
@@ -210,7 +213,7 @@ def _run(environment: Path, job: dict[str, Any], lent: Path | None, timeout: flo
             result: dict[str, Any] = _json.loads((work / "result.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
-            if done.returncode == _NOT_SET_UP and (said := _of_the_runner(lines)):
+            if done.returncode == _NOT_SET_UP and (said := last_words("\n".join(lines))):
                 raise PackageError(said[0], hint=said[1]) from error
             ending = f"signal {-done.returncode}" if done.returncode < 0 else f"exit status {done.returncode}"
             raise PackageError(
@@ -219,15 +222,6 @@ def _run(environment: Path, job: dict[str, Any], lent: Path | None, timeout: flo
                 context={"stderr": "\n".join(lines[-20:])},
             ) from error
         return result
-
-
-def _of_the_runner(lines: Sequence[str]) -> tuple[str, str | None] | None:
-    """Return what the runner said went wrong, and its hint."""
-    prefix = f"{RUNNER}: "
-    for line, after in zip(lines, [*lines[1:], ""], strict=True):
-        if line.startswith(prefix) and not line.startswith(f"{prefix}warning"):
-            return line.removeprefix(prefix), after.removeprefix("hint: ") if after.startswith("hint: ") else None
-    return None
 
 
 def _wanted(analysis: Analysis) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from poncho._arguments import as_path
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted, human_bytes
 from poncho.errors import StoreError
@@ -37,14 +38,18 @@ class Unpacked:
     relocated: bool
 
 
-def unpack(path: Path, directory: Path, *, relocate: bool = True, reporter: Reporter = silent) -> Unpacked:
+def unpack(path: Path | str, directory: Path | str, *, relocate: bool = True, reporter: Reporter = silent) -> Unpacked:
     """Unpack the package ``path`` into ``directory``, which must be new or empty and appears whole or not at all.
 
     Every byte is checked on the way. ``relocate`` False leaves the placeholder in the files, as plain tar does. Archives of
     others are relocated by conda-pack's records, read as data. Raises PackageError for a damaged or hostile package;
-    StoreError when the directory holds something, cannot be written, or there is not enough room.
+    StoreError when the directory holds something, cannot be written, or there is not enough room, or when no environment
+    can run there.
     """
+    path, directory = as_path(path, "a package"), as_path(directory, "a directory")
     target = Path(os.path.realpath(directory))
+    if relocate:
+        _check_name(target)
     reporter(Event("start", "unpack", f"unpacking {path.name}"))
     with open_members(path) as opened, atomic_directory(target, into_empty=True) as private:
         if private is None:
@@ -155,6 +160,14 @@ def _enter(root: Path, target: Path, digest: str) -> bytes:
     head += 'case ${_pr_digest:-$_poncho_key},$_pr_at in "$_poncho_key,$_poncho_prefix") ;; '
     head += '"$_poncho_key",*) [ "$_pr_at" -ef "$_poncho_prefix" ] || return 0 ;; *) return 0 ;; esac\n'
     return os.fsencode(head) + (root / "poncho/env.sh").read_bytes() + b"\n_pr_ready=yes\n"
+
+
+def _check_name(target: Path) -> None:
+    """Refuse what the runner refuses, as with another Python on PATH in its place all would run, and be wrong."""
+    for char, what in ((":", "a colon, so PATH cannot name it"), ("\n", "a newline")):
+        if char in os.fspath(target):
+            hint = "use another directory, or unpack with --no-relocate and move it"
+            raise StoreError(f"the path {target} holds {what}", hint=hint)
 
 
 def _check_room(private: Path, opened: Opened) -> None:

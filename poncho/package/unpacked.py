@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from poncho import _regular
+from poncho._arguments import as_path
 from poncho.errors import PackageError
 from poncho.pack import manifest
 from poncho.pack.relocation import unescape
@@ -54,12 +55,13 @@ def image_below(root: Path) -> Path | None:
     return root / _IMAGE
 
 
-def verify_unpacked(root: Path) -> list[Difference]:
+def verify_unpacked(root: Path | str) -> list[Difference]:
     """Return every member of the environment in ``root`` that is missing or changed; what was added does not count.
 
     Of an environment round a mounted image, the image is read as well. Nothing is written and nothing is executed.
     Raises PackageError when there is nothing to check it against.
     """
+    root = as_path(root, "a directory")
     image = image_below(root)
     try:
         listed = _regular.read_bytes(root / manifest.CONTENTS)

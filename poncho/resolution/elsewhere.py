@@ -18,6 +18,7 @@ from packaging.tags import Tag, mac_platforms
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from poncho._home import working_directory
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
 from poncho.analysis.known import pypi_name
@@ -52,7 +53,9 @@ def resolve_pip_elsewhere(
 
     Raises ResolveError (uv's own words; a platform that wheels are not made for), BuildError without uv.
     """
-    credentials = take_git_credentials([requirement_line(text, Path.cwd()) for text in requirements], os.environ)
+    credentials = take_git_credentials(
+        [requirement_line(text, working_directory()) for text in requirements], os.environ
+    )
     lines, environ = list(credentials.lines), {**os.environ, **credentials.variables}
     if not lines:
         return ()

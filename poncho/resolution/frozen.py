@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from poncho import _json
+from poncho._frozen import Frozen
 from poncho._types import Event
 from poncho.base import BaseChannel, base_channel
 from poncho.engine import native_platform
@@ -121,7 +121,7 @@ def _records(channel: BaseChannel) -> Mapping[str, Mapping[str, Any]]:
         for section in ("packages", "packages.conda"):
             for filename, record in document.get(section, {}).items():
                 found[f"{BASE_URL}{subdir}/{filename}"] = record
-    return MappingProxyType(found)
+    return Frozen(found)
 
 
 def _placed(

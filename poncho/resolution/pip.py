@@ -18,6 +18,7 @@ from urllib.request import url2pathname
 
 from packaging.utils import canonicalize_name
 
+from poncho._home import working_directory
 from poncho._types import Event, Reporter, silent
 from poncho._words import counted
 from poncho.analysis.known import answer
@@ -63,7 +64,9 @@ def resolve_pip(
     FetchError when an index cannot be read, BuildError when there is neither uv nor pip.
     """
     environ = os.environ if environ is None else environ
-    credentials = take_git_credentials([requirement_line(text, root or Path.cwd()) for text in requirements], environ)
+    credentials = take_git_credentials(
+        [requirement_line(text, root or working_directory()) for text in requirements], environ
+    )
     lines, environ = list(credentials.lines), {**environ, **credentials.variables}
     if not lines:
         return ()

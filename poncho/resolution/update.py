@@ -6,13 +6,13 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from poncho._frozen import Frozen
 from poncho.errors import ResolveError
 from poncho.fetch import resolve_data
 from poncho.lock.model import Lock, LockedConda, LockedPip
@@ -85,7 +85,7 @@ def with_places(spec: Spec, lock: Lock) -> Spec:
         name: replace(source, remote=lock.git[name].remote) if name in lock.git else source
         for name, source in spec.git.items()
     }
-    return replace(spec, pip=pip, git=MappingProxyType(git))
+    return replace(spec, pip=pip, git=Frozen(git))
 
 
 def _placed(text: str, places: dict[str, str], folders: dict[str, str]) -> str:
@@ -125,8 +125,8 @@ def _with_data(lock: Lock, names: set[str], spec: Spec, means: Means) -> Lock:
     )
     return replace(
         lock,
-        git=MappingProxyType({name: one for name, one in {**lock.git, **git}.items() if name in spec.git}),
-        http=MappingProxyType({name: one for name, one in {**lock.http, **http}.items() if name in spec.http}),
+        git=Frozen({name: one for name, one in {**lock.git, **git}.items() if name in spec.git}),
+        http=Frozen({name: one for name, one in {**lock.http, **http}.items() if name in spec.http}),
     )
 
 

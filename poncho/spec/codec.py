@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from poncho._frozen import Frozen
 from poncho.errors import SpecError
 from poncho.spec.model import Compression, GitSource, HttpSource, HttpType, Spec
 from poncho.spec.names import check_variable
@@ -212,17 +212,17 @@ def _python_version(reader: Reader) -> str:
 
 def _pinned(reader: Reader | None) -> Mapping[str, str]:
     if reader is None:
-        return MappingProxyType({})
+        return Frozen()
     entry = reader.object(("conda",)).get("conda")
     if entry is None:
-        return MappingProxyType({})
+        return Frozen()
     names = ((Reader(name, item.pointer, item.source).string(), item) for name, item in entry.members())
-    return MappingProxyType({name.lower(): item.string() for name, item in names})
+    return Frozen({name.lower(): item.string() for name, item in names})
 
 
 def _git(reader: Reader | None) -> Mapping[str, GitSource]:
     if reader is None:
-        return MappingProxyType({})
+        return Frozen()
     sources: dict[str, GitSource] = {}
     for name, item in reader.members():
         check_variable(name, pointer=item.pointer, source=item.source)
@@ -240,12 +240,12 @@ def _git(reader: Reader | None) -> Mapping[str, GitSource]:
             lfs=lfs.boolean() if lfs else False,
             subdirectory=_inside(subdirectory) if subdirectory else None,
         )
-    return MappingProxyType(sources)
+    return Frozen(sources)
 
 
 def _http(reader: Reader | None) -> Mapping[str, HttpSource]:
     if reader is None:
-        return MappingProxyType({})
+        return Frozen()
     sources: dict[str, HttpSource] = {}
     for name, item in reader.members():
         check_variable(name, pointer=item.pointer, source=item.source)
@@ -264,9 +264,9 @@ def _http(reader: Reader | None) -> Mapping[str, HttpSource]:
             compression=_compression(compression) if compression else None,
             sha256=_sha256(sha256) if sha256 else None,
             filename=_file_name(filename) if filename else None,
-            headers=_headers(headers) if headers else MappingProxyType({}),
+            headers=_headers(headers) if headers else Frozen(),
         )
-    return MappingProxyType(sources)
+    return Frozen(sources)
 
 
 def _compression(reader: Reader) -> Compression:
@@ -330,4 +330,4 @@ def _headers(reader: Reader) -> Mapping[str, str]:
                 hint=f'export TOKEN="…" in your shell and write "{name}": "TOKEN": a spec never holds a secret',
             )
         headers[name] = variable
-    return MappingProxyType(headers)
+    return Frozen(headers)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from poncho._home import working_directory
 from poncho.errors import SpecError
 from poncho.spec.codec import parse
 from poncho.spec.model import Spec
@@ -81,7 +82,7 @@ def from_requirements(text: str, *, source: str | None = None, base: Path | None
     ``base`` is the directory that relative paths start from. Hashes are dropped (the lock has its own), index
     options refused. ``there``: local code must be there. Raises SpecError naming file and line.
     """
-    lines = _requirement_lines(text, source or "requirements", base or Path.cwd(), (), there)
+    lines = _requirement_lines(text, source or "requirements", base or working_directory(), (), there)
     return Spec(pip=tuple(lines), source=source)
 
 

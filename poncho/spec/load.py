@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from poncho._home import expanded
+from poncho._frozen import Frozen
+from poncho._home import expanded, working_directory
 from poncho.errors import SpecError
 from poncho.spec import foreign
 from poncho.spec.codec import parse, parse_text
@@ -40,7 +40,7 @@ def loads_spec(text: str, *, source: str | None = None, base: Path | None = None
 
     ``there``: local code must be there, or SpecError says where it is named.
     """
-    base = base or Path.cwd()
+    base = base or working_directory()
     return resolve_local(_by_content(text, source, base, there), base)
 
 
@@ -48,7 +48,7 @@ def as_spec(value: Spec | Mapping[str, Any] | str) -> Spec:
     """Return a Spec from what library callers pass: a Spec, a JSON object, or a text. The argument is left as it is."""
     if isinstance(value, Spec):
         return value
-    return loads_spec(value) if isinstance(value, str) else resolve_local(parse(_plain(value)), Path.cwd())
+    return loads_spec(value) if isinstance(value, str) else resolve_local(parse(_plain(value)), working_directory())
 
 
 def decode(data: bytes, *, source: str | None = None) -> str:
@@ -75,7 +75,7 @@ def resolve_local(spec: Spec, base: Path) -> Spec:
     """Return the spec with local pip paths and git remotes made absolute from ``base``."""
     pip = tuple(absolute_local(item, base) if is_local(item) else item for item in spec.pip)
     git = {name: _resolve_remote(source, base) for name, source in spec.git.items()}
-    return replace(spec, pip=pip, git=MappingProxyType(git))
+    return replace(spec, pip=pip, git=Frozen(git))
 
 
 def _resolve_remote(source: GitSource, base: Path) -> GitSource:

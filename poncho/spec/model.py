@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
+
+from poncho._frozen import Frozen
 
 Compression = Literal["gzip", "bz2", "xz", "zst"]
 HttpType = Literal["file", "tar", "zip"]
 
 
 def _empty() -> Mapping[str, str]:
-    return MappingProxyType({})
+    return Frozen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ class Spec:
     pip: tuple[str, ...] = ()
     python: str | None = None
     pinned: Mapping[str, str] = field(default_factory=_empty)
-    git: Mapping[str, GitSource] = field(default_factory=lambda: MappingProxyType({}))
-    http: Mapping[str, HttpSource] = field(default_factory=lambda: MappingProxyType({}))
+    git: Mapping[str, GitSource] = field(default_factory=Frozen)
+    http: Mapping[str, HttpSource] = field(default_factory=Frozen)
     source: str | None = field(default=None, compare=False)
 
     @property

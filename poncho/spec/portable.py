@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import PurePosixPath
-from types import MappingProxyType
 
+from poncho._frozen import Frozen
 from poncho._redact import strip_channel, strip_credentials, strip_match_spec
 from poncho.spec.model import GitSource, Spec
 from poncho.spec.requirements import is_local
@@ -26,8 +26,8 @@ def portable(spec: Spec) -> Spec:
         channels=tuple(map(strip_channel, spec.channels)),
         conda=tuple(map(strip_match_spec, spec.conda)),
         pip=tuple(map(portable_requirement, spec.pip)),
-        git=MappingProxyType(git),
-        http=MappingProxyType(http),
+        git=Frozen(git),
+        http=Frozen(http),
     )
 
 

@@ -170,6 +170,13 @@ def test_a_conda_package_of_which_only_a_library_or_a_program_is_used_is_taken_i
     assert analysis.run.only_in_run == ("numpy", "proj")
 
 
+def _trace(**changed: Any) -> str:
+    """Return the text of a trace with something in it that no run leaves."""
+    environment = {"prefix": "/env", "python": "3.11.7"}
+    same = {"poncho_trace": 1, "command": ["python"], "status": 0, "processes": 1, "unfinished": 0, "modules": {}}
+    return json.dumps({**same, "environment": environment, "libraries": [], "data": [], "programs": [], **changed})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -177,6 +184,9 @@ def test_a_conda_package_of_which_only_a_library_or_a_program_is_used_is_taken_i
         ("[]", "no trace"),
         ('{"poncho_trace": 99}', "of form 99"),
         ('{"poncho_trace": 1}', "a trace with KeyError"),
+        (_trace(status=1e999), "a trace with OverflowError"),
+        (_trace(modules={"six": {"file": "/a\0b"}}), "a trace with ValueError at .* is no path"),
+        (_trace(data=["/a\0b"]), "a trace with ValueError at .* is no path"),
         ('{"poncho_trace": 1, "environment": 3, "command": []}', "a trace with "),
     ],
 )

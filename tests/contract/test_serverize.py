@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -118,6 +119,9 @@ def test_calls_that_cannot_work_raise_one_clear_error(
         ({"functions": []}, "at least one function"),
         ({"functions": [len, len]}, "two functions of a library are called len"),
         ({"functions": [3]}, "3 is no function"),
+        ({"functions": None}, "functions must be a list, not None"),
+        ({"functions": "area"}, "functions must be a list, not str"),
+        ({"library_context_info": 3}, "library_context_info"),
         ({"exec_mode": "thread"}, "thread"),
         ({"library_context_info": ["x", [], {}]}, "library_context_info"),
     ],
@@ -135,6 +139,19 @@ def test_libraries_that_cannot_work_raise_one_clear_error(tmp_path: Path, change
     with pytest.raises(PonchoError, match=words):
         package_serverize.generate_library(**{**given, **change})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_function_alone_is_that_function(manager: Path, tmp_path: Path) -> None:
+    package_serverize.create_library_code(manager, "area", tmp_path / "l.py", "taskvine")
+    assert "def area(" in (tmp_path / "l.py").read_text()
+    places = [tmp_path, tmp_path / "code.py", tmp_path / "env.tar.gz", tmp_path / "info.clpk"]
+    package_serverize.generate_library(*places, area, "l", need_pack=False)
+    assert list(pickle.loads((tmp_path / "info.clpk").read_bytes())["functions"]) == ["area"]
+    settings = (None, None, True, "fork", None)
+    alone = package_serverize.generate_library_hash("l", area, *settings, None)
+    assert alone == package_serverize.generate_library_hash("l", [area], *settings, None)
+    # What is served may prepare the others, too.
+    assert alone != package_serverize.generate_library_hash("l", [area], *settings, [area, ["a: 1"], {}])
 
 
 def area(text: str) -> int:

@@ -13,12 +13,18 @@ from typing import Any
 
 import pytest
 
-from poncho.errors import PackageError
+from poncho.errors import PackageError, UsageError
 from tests.support.cli import CHECKOUT
 from tests.support.engines import AREA, ARGUMENTS, FUNCTION, engine_package, run_program
 
 pytest.importorskip("distributed", reason="dask[distributed] is not installed: it is in the dependency group 'test'")
-from poncho.integrations.dask import check_versions, python_command, version_differences, worker_command
+from poncho.integrations.dask import (
+    check_versions,
+    python_command,
+    use_package,
+    version_differences,
+    worker_command,
+)
 
 pytestmark = [pytest.mark.network]
 
@@ -79,10 +85,91 @@ BROKEN = (
     HEAD
     + """
 if __name__ == "__main__":
+    said = []
+    for options in ({"worker_options": {"no_such_option": 1}}, {"store": "/proc/no/such/place"}):
+        try:
+            PackagedCluster(sys.argv[1], n_workers=1, **options).close()
+        except PonchoError as error:
+            said.append([str(error), error.hint])
+    write(*said)
+"""
+)
+
+NOISY = (
+    HEAD
+    + """
+def noisy():
+    import logging, warnings
+    print("printed", file=sys.stderr)
+    warnings.warn("warned")
+    logging.getLogger("mine").error("logged")
+
+if __name__ == "__main__":
+    os.dup2(os.open("said.txt", os.O_RDWR | os.O_CREAT), 2)
+    with PackagedCluster(sys.argv[1], n_workers=1) as cluster, Client(cluster) as client:
+        client.submit(noisy).result(60)
+        client.run(lambda: None)
+    write(Path("said.txt").read_text())
+"""
+)
+
+INTERRUPTED = (
+    HEAD
+    + """
+import signal, threading, time
+
+def children():
+    words = (Path(task, "children").read_text() for task in Path("/proc/self/task").iterdir())
+    return [pid for text in words for pid in text.split() if "defunct" not in Path("/proc", pid, "status").read_text()]
+
+def interrupt():
+    while not children():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+if __name__ == "__main__":
+    threading.Thread(target=interrupt).start()
     try:
-        PackagedCluster(sys.argv[1], n_workers=1, worker_options={"no_such_option": 1}).close()
-    except PonchoError as error:
-        write(str(error), error.hint)
+        PackagedCluster(sys.argv[1], n_workers=2)
+    except KeyboardInterrupt:
+        write(children())
+"""
+)
+
+TWO = (
+    HEAD
+    + """
+import threading
+
+def bring(mine, wait_for, then):
+    try:
+        with local(n_workers=1) as cluster, Client(cluster, set_as_default=False) as client:
+            wait_for.wait(60)
+            use_package(client, sys.argv[1], timeout=20, reporter=lambda event: then(event.kind))
+            said[mine] = prefixes(client)
+    finally:
+        ended.set()
+
+if __name__ == "__main__":
+    said, begun, both, ended, now = {}, threading.Event(), threading.Event(), threading.Event(), threading.Event()
+    now.set()
+
+    def first(kind):  # goes on when the second one is at work, too
+        if kind == "start":
+            begun.set()
+            both.wait(60)
+
+    def second(kind):  # goes on when the first one has ended
+        if kind == "start":
+            both.set()
+            ended.wait(60)
+
+    threads = [threading.Thread(target=bring, args=one) for one in (("a", now, first), ("b", begun, second))]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    write(said.get("a"), said.get("b"))
 """
 )
 
@@ -131,7 +218,7 @@ if __name__ == "__main__":
         try:
             use_package(client, sys.argv[1], store="/proc/no/such/place")
         except PonchoError as error:
-            said.append(str(error))
+            said.append([str(error), error.hint])
         said.append(prefixes(client) == before)
     write(*said)
 """
@@ -171,9 +258,21 @@ def test_workers_of_a_packaged_cluster_are_in_the_package_also_those_that_come_l
 
 
 def test_a_worker_that_does_not_start_is_an_error_with_its_last_words(package: Path, tmp_path: Path):
-    message, hint = run_program(BROKEN, tmp_path, package)
+    (message, hint), (node, todo) = run_program(BROKEN, tmp_path, package)
     assert "ended before it was there" in message
     assert "no_such_option" in hint
+    assert "the store /proc/no/such/place cannot be made" in node
+    assert todo == "set PONCHO_STORE to a directory that can be written"
+
+
+def test_no_worker_is_left_when_the_start_is_interrupted(package: Path, tmp_path: Path):
+    assert run_program(INTERRUPTED, tmp_path, package) == [[]]
+
+
+def test_what_tasks_write_to_stderr_is_seen(package: Path, tmp_path: Path):
+    said = run_program(NOISY, tmp_path, package)[0]
+    assert all(word in said for word in ("printed", "warned", "logged"))
+    assert "distributed" not in said, "Dask's usual words are not for people"
 
 
 @pytest.mark.slow
@@ -198,10 +297,26 @@ def test_a_package_comes_to_a_running_cluster_and_stays(
         assert replaced[0] not in (product[2], sys.prefix)
 
 
+@pytest.mark.slow
+def test_two_clusters_of_one_program_get_their_package_at_the_same_time(package: Path, tmp_path: Path):
+    first, second = run_program(TWO, tmp_path, package, env={"PONCHO_STORE": tmp_path / "store"})
+    assert first == second
+    assert Path(first[0]).is_relative_to(tmp_path / "store")
+
+
+@pytest.mark.parametrize("given", [None, "tcp://scheduler:8786", object()])
+def test_what_is_no_client_is_refused(given: object, package: Path):
+    for call in (check_versions, lambda one: use_package(one, package)):
+        with pytest.raises(UsageError, match="a Client is needed, not"):
+            call(given)
+
+
 def test_workers_without_nannies_and_nodes_where_the_package_does_not_run_are_said(package: Path, tmp_path: Path):
-    alone, node, untouched = run_program(REFUSED, tmp_path, package)
+    alone, (node, todo), untouched = run_program(REFUSED, tmp_path, package)
     assert "1 of 1 workers have no nanny" in alone
     assert "/proc/no/such/place" in node
+    assert "\n" not in node
+    assert todo.startswith("set PONCHO_STORE")
     assert untouched, "a package that failed has changed the workers"
 
 

@@ -44,3 +44,12 @@ def test_a_package_without_the_engine_is_refused_with_what_to_do(shared_director
         check_package(package, PYTEST)
     assert "--extra-pkg pytest" in str(caught.value.hint)
     check_package(package, Engine("Pickle", exact=("cloudpickle",), pinned=()))
+
+
+@pytest.mark.network
+def test_a_spec_that_asks_for_another_version_of_the_engine_is_refused_before_any_job_is_submitted():
+    engine = Engine("Pickle", exact=("cloudpickle",), pinned=())
+    with pytest.raises(PackageError, match=r"what the spec asks for: .* cloudpickle 2\.2\.1 \(here ") as caught:
+        engine_package({"pip": ["cloudpickle==2.2.1"]}, engine)
+    assert "leave Python and cloudpickle out" in str(caught.value.hint)
+    assert engine_package({"pip": ["six"]}, engine).path.is_file()

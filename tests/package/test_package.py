@@ -112,6 +112,18 @@ def test_a_missing_file_and_a_directory_are_named(tmp_path: Path) -> None:
         open_package(tmp_path / "nothing.tar.gz")
     with pytest.raises(PackageError, match="is a directory"):
         open_package(tmp_path)
+    with pytest.raises(PackageError, match=r"cannot be read \(embedded null byte\)"):
+        open_package("env\0.tar.gz")
+
+
+def test_what_cannot_be_read_from_its_end_is_refused_at_once(small: PackedPackage, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        for look in (open_package, verify):
+            with pytest.raises(PackageError, match="is a pipe or a device"):
+                look(path)
+    with small.path.open("rb") as stream:
+        assert open_package(f"/dev/fd/{stream.fileno()}").digest == small.digest
 
 
 @pytest.mark.parametrize("form", ["tar.gz", "tar.zst"])

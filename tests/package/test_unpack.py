@@ -173,6 +173,14 @@ def test_a_path_that_is_too_long_for_the_placeholder_is_refused(small: PackedPac
     assert not long.exists()
 
 
+@pytest.mark.parametrize("name", ["a:b", "a\nb"])
+def test_where_no_environment_can_run_none_is_put(small: PackedPackage, tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match=r"holds a (colon|newline)"):
+        unpack(small.path, tmp_path / name)
+    assert os.listdir(tmp_path) == []
+    assert not unpack(str(small.path), str(tmp_path / name), relocate=False).relocated
+
+
 def test_a_parent_that_cannot_be_written_is_one_line(small: PackedPackage) -> None:
     with pytest.raises(PonchoError) as caught:
         unpack(small.path, Path("/proc/poncho/here"))

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,16 @@ from poncho.errors import BuildError
 from poncho.integrations.command import place
 from poncho.integrations.dask.command import DASK
 from poncho.integrations.packages import Source, engine_package
+from poncho.runner import last_words
 
 _STOP_SECONDS = 10
+# A worker whose scheduler was killed before it came to it ends after so many.
+_DEATH_SECONDS = 300
 _TAIL_LINES = 100
 # The last line of a traceback: of several that follow each other the first is the cause.
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|Exit): .")
+# What Dask says of itself, in its own format, when all goes well.
+_USUAL = re.compile(rb"\S+ \S+ - distributed\.\S+ - (?:INFO|DEBUG) - ")
 
 
 class PackagedCluster(SpecCluster):
@@ -63,12 +68,15 @@ class PackagedCluster(SpecCluster):
         given = _beside_the_program() if python_path is None else several(python_path)
         paths = [os.path.abspath(one) for one in given]
         number = max(1, CPU_COUNT // threads_per_worker) if n_workers is None else n_workers
-        memory = {"memory_limit": 1 / max(1, math.ceil(CPU_COUNT / threads_per_worker))}
+        usual = {
+            "memory_limit": 1 / max(1, math.ceil(CPU_COUNT / threads_per_worker)),
+            "death_timeout": _DEATH_SECONDS,
+        }
         worker = {
             "cls": PackagedWorker,
             "options": {
                 "command": [*place(built.path, None).argv(store=store, python_path=paths), "python"],
-                "options": {"nthreads": threads_per_worker, "host": host, **memory, **(worker_options or {})},
+                "options": {"nthreads": threads_per_worker, "host": host, **usual, **(worker_options or {})},
             },
         }
         scheduler = {
@@ -81,7 +89,16 @@ class PackagedCluster(SpecCluster):
         }
         workers = dict.fromkeys(range(number), worker)
         options.setdefault("silence_logs", logging.WARNING)
-        super().__init__(workers=workers, scheduler=scheduler, worker=worker, name=name, **options)
+        try:
+            super().__init__(workers=workers, scheduler=scheduler, worker=worker, name=name, **options)
+        except KeyboardInterrupt:
+            # Dask closes what has failed; of what is interrupted it forgets the workers that it waits for.
+            with contextlib.suppress(Exception):
+                self.sync(self._close_created)
+            raise
+
+    async def _close_created(self) -> None:
+        await asyncio.gather(*(one.close() for one in list(self._created)), return_exceptions=True)
 
 
 def _beside_the_program() -> list[str]:
@@ -94,6 +111,8 @@ class PackagedWorker(ProcessInterface):
     """One nanny and its worker, in a process that ``command`` (the words that stand for ``python``) starts.
 
     ``await`` it to start it: it has started when its worker says so. Raises BuildError with its last words when it ends before.
+    What tasks write goes where this process's own goes, as with a LocalCluster: stdout as it is, stderr without what Dask
+    tells of itself.
     """
 
     def __init__(self, scheduler: str, name: Any = None, *, command: Sequence[str], options: Mapping[str, Any]) -> None:
@@ -101,8 +120,9 @@ class PackagedWorker(ProcessInterface):
         self.scheduler, self.name = scheduler, name
         self._command, self._options = list(command), dict(options)
         self._process: asyncio.subprocess.Process | None = None
+        self._starting: asyncio.Task[asyncio.subprocess.Process] | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._tail: deque[bytes] = deque(maxlen=_TAIL_LINES)
 
     async def start(self) -> None:
         """Start the process; return when its worker is there."""
@@ -111,26 +131,40 @@ class PackagedWorker(ProcessInterface):
         config = dask.config.serialize(dask.config.global_config)
         environment = os.environ | {"DASK_INTERNAL_INHERIT_CONFIG": config, "DASK_LOGGING__DISTRIBUTED": "info"}
         words = [*self._command, "-m", "distributed.cli.dask_spec", self.scheduler, "--spec", json.dumps(spec)]
-        self._process = await asyncio.create_subprocess_exec(
-            *words, env=environment, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-        )
+        how: dict[str, Any] = {
+            "env": environment,
+            "stdin": asyncio.subprocess.DEVNULL,
+            "stderr": asyncio.subprocess.PIPE,
+        }
+        self._starting = asyncio.create_task(asyncio.create_subprocess_exec(*words, **how))
+        self._process = await asyncio.shield(self._starting)
         ready = asyncio.Event()
         self._reader = asyncio.create_task(self._read(self._process.stderr, ready))
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait([self._reader, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if not ready.is_set():
-            status = await self._process.wait()
-            said = [line for line in self._tail if line.strip()]
-            raise BuildError(
-                f"worker {self.name} in the package ended before it was there (exit status {status})",
-                hint=next((line for line in said if _ERROR.match(line)), said[-1] if said else None),
-                context={"tail": "\n".join(self._tail)},
-            )
+            raise self._ended(await self._process.wait())
         await super().start()
+
+    def _ended(self, status: int) -> BuildError:
+        tail = b"".join(self._tail).decode(errors="replace").rstrip()
+        said = [line.rstrip() for line in tail.splitlines() if line.strip()]
+        what, hint = f"(exit status {status})", next((line for line in said if _ERROR.match(line)), None)
+        if hint is None:
+            runner = last_words("\n".join(said))
+            what, hint = (f"{what}: {runner[0]}", runner[1]) if runner else (what, said[-1] if said else None)
+        return BuildError(
+            f"worker {self.name} in the package ended before it was there {what}",
+            hint=hint,
+            context={"tail": tail},
+        )
 
     async def close(self) -> None:
         """End the process: politely, then at once."""
+        if self._starting is not None and self._process is None:  # interrupted on the way
+            with contextlib.suppress(OSError):
+                self._process = await self._starting
         process = self._process
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -155,7 +189,17 @@ class PackagedWorker(ProcessInterface):
                 continue
             if not line:
                 return
-            text = line.decode(errors="replace").rstrip()
-            self._tail.append(text)
-            if "Start worker at" in text:
+            self._tail.append(line)
+            if b"Start worker at" in line:
                 ready.set()
+            if ready.is_set():
+                _pass_on(line for line in self._tail if not _USUAL.match(line))
+                self._tail.clear()
+
+
+def _pass_on(lines: Iterable[bytes]) -> None:
+    """Write to this process's stderr, where it has one; where its children write, too."""
+    text = b"".join(lines)
+    if text and sys.__stderr__ is not None:
+        with contextlib.suppress(OSError):
+            os.write(2, text)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
 from poncho._types import Event, Reporter, silent
-from poncho.errors import BuildError, PackageError, UsageError
+from poncho.errors import BuildError, PackageError
 from poncho.integrations.dask import nodes
 from poncho.integrations.dask.command import DASK
-from poncho.integrations.dask.versions import Difference, check_versions
+from poncho.integrations.dask.versions import Difference, check_client, check_versions
 from poncho.integrations.packages import Source, engine_package
 from poncho.look import look
 from poncho.package import Package, open_package
-from poncho.runner import runner_path
+from poncho.runner import last_words, runner_path
 
 
 def use_package(
@@ -44,42 +44,43 @@ def use_package(
     not fit, workers without nannies, a package that does not run on a node, and where after ``timeout`` seconds not all
     workers are in it.
     """
-    if getattr(client, "asynchronous", False):
-        raise UsageError("the client is asynchronous", hint="call use_package with a Client(asynchronous=False)")
+    check_client(client)
     path = engine_package(package, DASK, extra=extra, reporter=reporter).path
-    with _by_value():
-        nannies = client.run_on_scheduler(nodes.here_with_nanny)
-        alone = sorted(address for address, nanny in nannies.items() if not nanny)
-        if alone:
-            raise PackageError(
-                f"{len(alone)} of {len(nannies)} workers have no nanny to restart them: {', '.join(alone[:5])}",
-                hint="start workers without --no-nanny, or start them inside the package: python_command, worker_command",
-            )
-        size = path.stat().st_size
-        if upload is None:
-            seen = client.run(nodes.size_of, str(path), nanny=True)
-            upload = not seen or any(one != size for one in seen.values())
-        digest = _sha256(path)
-        if upload:
-            _upload(client, path, digest, size, reporter)
-        plugin = nodes.InPackage(
-            None if upload else str(path),
-            sha256=digest,
-            size=size,
-            runner=runner_path().read_bytes(),
-            python=_python(path),
-            store=store,
+    # What ``nodes`` defines is sent as code: the nodes need no PONCHO. It stays so, as other threads may be at it.
+    cloudpickle.register_pickle_by_value(nodes)
+    nannies = client.run_on_scheduler(nodes.here_with_nanny)
+    alone = sorted(address for address, nanny in nannies.items() if not nanny)
+    if alone:
+        raise PackageError(
+            f"{len(alone)} of {len(nannies)} workers have no nanny to restart them: {', '.join(alone[:5])}",
+            hint="start workers without --no-nanny, or start them inside the package: python_command, worker_command",
         )
-        reporter(Event("start", "package", f"restarting {len(nannies)} workers in {path.name}"))
-        try:
-            client.register_plugin(plugin, name=nodes.PLUGIN)
-        except Exception as error:
-            _forget(client)
-            raise BuildError(
-                f"the package cannot be used on the cluster: {error}",
-                hint="the workers run as before; see their nannies' logs",
-            ) from error
-        _wait(client, open_package(path), len(nannies), timeout)
+    size = path.stat().st_size
+    if upload is None:
+        seen = client.run(nodes.size_of, str(path), nanny=True)
+        upload = not seen or any(one != size for one in seen.values())
+    digest = _sha256(path)
+    if upload:
+        _upload(client, path, digest, size, reporter)
+    plugin = nodes.InPackage(
+        None if upload else str(path),
+        sha256=digest,
+        size=size,
+        runner=runner_path().read_bytes(),
+        python=_python(path),
+        store=store,
+    )
+    reporter(Event("start", "package", f"restarting {len(nannies)} workers in {path.name}"))
+    try:
+        client.register_plugin(plugin, name=nodes.PLUGIN)
+    except Exception as error:
+        _forget(client)
+        what, hint = str(error), "the workers run as before; see their nannies' logs"
+        where, _, words = what.partition(": ")
+        if (said := last_words(words)) is not None:
+            what, hint = f"{where}: {said[0]}", f"{said[1]}; {hint}" if said[1] else hint
+        raise BuildError(f"the package cannot be used on the cluster: {what}", hint=hint) from error
+    _wait(client, open_package(path), len(nannies), timeout)
     reporter(Event("done", "package", f"{len(nannies)} workers are in the package"))
     return check_versions(client)
 
@@ -132,16 +133,3 @@ def _sha256(path: Path) -> str:
         while piece := stream.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _by_value() -> Iterator[None]:
-    """Send what ``nodes`` defines as code: the nodes need no PONCHO."""
-    known = nodes.__name__ in cloudpickle.list_registry_pickle_by_value()
-    if not known:
-        cloudpickle.register_pickle_by_value(nodes)
-    try:
-        yield
-    finally:
-        if not known:
-            cloudpickle.unregister_pickle_by_value(nodes)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from poncho.errors import PackageError
+from poncho._arguments import kind
+from poncho.errors import PackageError, UsageError
 from poncho.integrations.dask.command import DASK
 
 _PROTOCOL = frozenset({"python", *DASK.exact, *DASK.pinned})
@@ -32,8 +33,17 @@ class Difference:
         return f"{self.name} (client {client}, scheduler {scheduler}, workers {workers})"
 
 
+def check_client(client: Any) -> None:
+    """Refuse what is no client, such as a cluster, and one that is asynchronous. Raises UsageError."""
+    if not hasattr(client, "get_versions"):
+        raise UsageError(f"a Client is needed, not {kind(client)}", hint="pass distributed.Client(cluster)")
+    if getattr(client, "asynchronous", False):
+        raise UsageError("the client is asynchronous", hint="pass a Client(asynchronous=False)")
+
+
 def version_differences(client: Any) -> tuple[Difference, ...]:
     """Return what ``Client.get_versions`` finds to differ between client, scheduler and workers; what breaks comes first."""
+    check_client(client)
     answer = client.get_versions()
     mine, scheduler = _packages(answer["client"]), _packages(answer["scheduler"])
     workers = {address: _packages(one) for address, one in answer["workers"].items()}

@@ -5,11 +5,11 @@ One file locks several platforms. Packages have a category: ``main`` is what is 
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from poncho._frozen import Frozen
 from poncho.errors import SpecError
 from poncho.lock.foreign.urls import digests, from_url
 from poncho.lock.model import Lock, LockedConda, LockedPip
@@ -107,7 +107,7 @@ def _conda(entry: Reader) -> LockedConda:
         found.url,
         sha256=sha256,
         md5=md5,
-        record=MappingProxyType(record),
+        record=Frozen(record),
     )
 
 
