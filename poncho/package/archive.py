@@ -6,6 +6,7 @@ import bz2
 import io
 import lzma
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ _COMMENT = bytes.fromhex("1f8b08100000000000ff")
 _ZSTD_HEADER = b"PH" + layout.SIGNATURE.encode()
 # Its stub types the exception as an instance.
 _ISAL_ERROR = cast("type[Exception]", isal_zlib.error)
+_URL = re.compile(r"[a-z][a-z0-9+]*:/")  # a Path has lost the second slash
 _COPY_AGAIN = "copy the package again, or build it again"
 
 
@@ -87,7 +89,8 @@ def open_file(path: Path) -> BinaryIO:
         ) from error
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise PackageError(f"{path}: cannot be read ({why})", hint="check the path") from error
+        hint = "download it, and name the file" if _URL.match(str(path)) else "check the path"
+        raise PackageError(f"{path}: cannot be read ({why})", hint=hint) from error
     skip = selfextract.skip_of(stream.read(_HEAD))
     stream.seek(0)
     return stream if skip is None else cast("BinaryIO", io.BufferedReader(_Behind(stream, skip)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -45,10 +46,28 @@ def loads_spec(text: str, *, source: str | None = None, base: Path | None = None
 
 
 def as_spec(value: Spec | Mapping[str, Any] | str) -> Spec:
-    """Return a Spec from what library callers pass: a Spec, a JSON object, or a text. The argument is left as it is."""
+    """Return a Spec from what library callers pass: a Spec, a JSON object, or a text. The argument is left as it is.
+
+    Raises SpecError.
+    """
     if isinstance(value, Spec):
         return value
-    return loads_spec(value) if isinstance(value, str) else resolve_local(parse(_plain(value)), working_directory())
+    if isinstance(getattr(value, "spec", None), Spec):
+        raise SpecError(f"{type(value).__name__} is no spec, but holds one", hint="pass that: its .spec")
+    if isinstance(value, str):
+        if _is_file(value):
+            raise SpecError(
+                f"{value}: is a file, not the text of a spec", hint="pass what is in it, or poncho.load_spec(path)"
+            )
+        return loads_spec(value)
+    return resolve_local(parse(_plain(value)), working_directory())
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return "\n" not in text and os.path.isfile(text)
+    except ValueError:
+        return False
 
 
 def decode(data: bytes, *, source: str | None = None) -> str:

@@ -86,7 +86,11 @@ BROKEN = (
     + """
 if __name__ == "__main__":
     said = []
-    for options in ({"worker_options": {"no_such_option": 1}}, {"store": "/proc/no/such/place"}):
+    for options in (
+        {"worker_options": {"no_such_option": 1}},
+        {"store": "/proc/no/such/place"},
+        {"worker_options": {"resources": {1, 2}}},
+    ):
         try:
             PackagedCluster(sys.argv[1], n_workers=1, **options).close()
         except PonchoError as error:
@@ -258,11 +262,12 @@ def test_workers_of_a_packaged_cluster_are_in_the_package_also_those_that_come_l
 
 
 def test_a_worker_that_does_not_start_is_an_error_with_its_last_words(package: Path, tmp_path: Path):
-    (message, hint), (node, todo) = run_program(BROKEN, tmp_path, package)
+    (message, hint), (node, todo), unsendable = run_program(BROKEN, tmp_path, package)
     assert "ended before it was there" in message
     assert "no_such_option" in hint
     assert "the store /proc/no/such/place cannot be made" in node
     assert todo == "set PONCHO_STORE to a directory that can be written"
+    assert "worker_options cannot be sent to the workers" in unsendable[0]
 
 
 def test_no_worker_is_left_when_the_start_is_interrupted(package: Path, tmp_path: Path):

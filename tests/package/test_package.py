@@ -114,6 +114,9 @@ def test_a_missing_file_and_a_directory_are_named(tmp_path: Path) -> None:
         open_package(tmp_path)
     with pytest.raises(PackageError, match=r"cannot be read \(embedded null byte\)"):
         open_package("env\0.tar.gz")
+    with pytest.raises(PackageError) as caught:
+        open_package("https://example.org/env.tar.gz")
+    assert caught.value.hint == "download it, and name the file"
 
 
 def test_what_cannot_be_read_from_its_end_is_refused_at_once(small: PackedPackage, tmp_path: Path) -> None:

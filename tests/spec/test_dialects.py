@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from poncho.spec import as_spec, document, dumps, loads_spec, parse, spec_digest
+from poncho.errors import SpecError
+from poncho.spec import Spec, as_spec, document, dumps, loads_spec, parse, spec_digest
 
 
 def test_oldest_dialect_is_a_plain_list_with_top_level_pip():
@@ -78,3 +79,16 @@ def test_digest_depends_on_channel_order_and_not_on_the_file_name():
 def test_common_names_of_compressions_are_understood(alias, name):
     spec = parse({"http": {"A": {"url": "http://h/x", "compression": alias}}})
     assert spec.http["A"].compression == name
+
+
+def test_what_only_leads_to_a_spec_is_none(tmp_path):
+    path = tmp_path / "spec.json"
+    path.write_text("{}")
+    with pytest.raises(SpecError, match="is a file, not the text of a spec"):
+        as_spec(str(path))
+
+    class Holder:
+        spec = Spec()
+
+    with pytest.raises(SpecError, match="Holder is no spec, but holds one"):
+        as_spec(Holder())  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from distributed.deploy.spec import ProcessInterface
 
 from poncho._arguments import several
 from poncho._types import Reporter, silent
-from poncho.errors import BuildError
+from poncho.errors import BuildError, UsageError
 from poncho.integrations.command import place
 from poncho.integrations.dask.command import DASK
 from poncho.integrations.packages import Source, engine_package
@@ -130,7 +130,13 @@ class PackagedWorker(ProcessInterface):
         # The client's configuration counts for workers too; only their logging must say when they are there.
         config = dask.config.serialize(dask.config.global_config)
         environment = os.environ | {"DASK_INTERNAL_INHERIT_CONFIG": config, "DASK_LOGGING__DISTRIBUTED": "info"}
-        words = [*self._command, "-m", "distributed.cli.dask_spec", self.scheduler, "--spec", json.dumps(spec)]
+        try:
+            text = json.dumps(spec)
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"worker_options cannot be sent to the workers: {error}", hint="use numbers, text, lists and dicts"
+            ) from error
+        words = [*self._command, "-m", "distributed.cli.dask_spec", self.scheduler, "--spec", text]
         how: dict[str, Any] = {
             "env": environment,
             "stdin": asyncio.subprocess.DEVNULL,

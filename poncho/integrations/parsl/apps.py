@@ -10,7 +10,7 @@ from typing import Any
 from parsl.app.app import AppBase, bash_app, python_app
 from parsl.executors.base import ParslExecutor
 
-from poncho._arguments import several
+from poncho._arguments import kind, several
 from poncho._types import Reporter, silent
 from poncho.errors import UsageError
 from poncho.integrations.packages import Source, engine_package
@@ -80,6 +80,10 @@ class PackagedApps:
         for path, (apps, roots) in groups.items():
             label = f"poncho_{open_package(path).digest[:12]}"
             executor = make(label)
+            if not isinstance(executor, ParslExecutor):
+                raise UsageError(
+                    f"the function returned {kind(executor)}, no executor", hint="return the one that it makes"
+                )
             if executor.label != label:
                 raise UsageError(
                     f"the executor's label is {executor.label!r}, not {label!r}", hint="pass it on: label=label"
