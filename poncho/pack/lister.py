@@ -25,7 +25,9 @@ def list_beside(
     process could not list is left to ``mine``, which says why. ``meanwhile`` is called when there is nothing left to take.
     """
     shared, rest = units[:_MOST], units[_MOST:]
-    helper, tokens = _start(root, shared) if len(shared) >= _FEWEST else (None, -1)
+    # The process knows names as UTF-8: where this one has others, it would not find by them what that one has listed.
+    is_worth_it = len(shared) >= _FEWEST and sys.getfilesystemencoding() == "utf-8"
+    helper, tokens = _start(root, len(shared)) if is_worth_it else (None, -1)
     if helper is None:
         for unit in units:
             mine(unit)
@@ -33,6 +35,7 @@ def list_beside(
         return {}
     done = set()
     try:
+        _ask(helper, shared)
         for number in listing.taken(tokens):
             mine(units[number])
             done.add(number)
@@ -50,14 +53,18 @@ def list_beside(
     return {shared[number]: found for number, found in answer.items()}
 
 
-def _start(root: str, units: Sequence[str]) -> tuple[subprocess.Popen[bytes] | None, int]:
-    """Start the process; return it and the pipe that both take numbers from."""
-    tokens, feed = os.pipe()
+def _start(root: str, count: int) -> tuple[subprocess.Popen[bytes] | None, int]:
+    """Start the process; return it and the pipe that both take the numbers of ``count`` directories from."""
+    helper = None
     try:
-        os.write(feed, listing.tokens_for(len(units)))
+        tokens, feed = os.pipe()
+    except OSError:
+        return None, -1
+    try:
+        os.write(feed, listing.tokens_for(count))
         with for_child(tokens) as number:
             helper = subprocess.Popen(
-                [sys.executable, "-I", "-S", listing.__file__, str(number), root],
+                [sys.executable, "-I", "-S", "-X", "utf8", listing.__file__, str(number), root],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -65,18 +72,22 @@ def _start(root: str, units: Sequence[str]) -> tuple[subprocess.Popen[bytes] | N
                 env={name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
             )
     except (OSError, ValueError):
-        os.close(tokens)
-        return None, -1
+        pass
     finally:
         os.close(feed)
+        if helper is None:
+            os.close(tokens)
+    return helper, tokens
+
+
+def _ask(helper: subprocess.Popen[bytes], units: Sequence[str]) -> None:
+    asked, helper.stdin = helper.stdin, None
+    assert asked is not None
     try:
-        assert helper.stdin is not None
-        with helper.stdin as asked:
+        with asked:
             asked.write(os.fsencode("".join(f"{unit}\0" for unit in units)))
     except OSError:
         pass  # it has ended already: what it does not answer is done here
-    helper.stdin = None
-    return helper, tokens
 
 
 def _answer(helper: subprocess.Popen[bytes]) -> Mapping[int, Mapping[str, Sequence[Row]]]:

@@ -72,8 +72,9 @@ def make_plan(
         recorded.update({directory: record_paths(read, directory) for directory in found})
 
     tree = walk(prefix, prefixes, leave_out, meanwhile=read_records if options.workers() > 1 else None)
-    warnings = tree.warnings
-    warnings += [f"{path}: left out, it may hold credentials" for path in private]
+    # Which process lists what differs from time to time, and so does the order of what was found.
+    warnings = sorted(tree.warnings)
+    warnings += [f"{path}: left out, it may hold credentials" for path in sorted(private)]
     by_path = {entry.path: entry for entry in tree.entries}
     files = _files(by_path)
     python = boot.find_python(files)

@@ -118,8 +118,9 @@ class _Walk:
         try:
             found = rows(f"{self.root}/{start}") if listed is None else listed[start]
         except OSError as error:
-            name = error.filename if isinstance(error.filename, str) else ""
-            raise cannot_read(os.path.join(self.root, start, name), error) from error
+            # Of what lies in the directory the system was told the name alone.
+            name = error.filename if isinstance(error.filename, str) and "/" not in error.filename else ""
+            raise cannot_read(f"{self.root}/{start}{name}".rstrip("/"), error) from error
         return self._take(start, found)
 
     def _take(self, start: str, found: Sequence[Row]) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from poncho.pack.listing import GONE, rows
 from poncho.pack.walk import LeaveOut, Tree, walk
 from poncho.store import remove_tree
 from tests.support.odd import deep
+from tests.support.prefixes import packed
 
 
 @pytest.fixture
@@ -69,6 +72,21 @@ def test_the_other_process_takes_its_share(root: Path, monkeypatch: pytest.Monke
     assert found[units[3]][inner] == rows(f"{root}/{inner}")
 
 
+def test_warnings_come_in_one_order_whoever_lists(
+    prefix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):
+        package = prefix / "lib/python3.11/site-packages" / f"package{number}"
+        package.mkdir()
+        (package / "away").symlink_to("/nowhere")
+        (package / ".netrc").write_text("")
+    alone = packed(prefix, tmp_path / "alone.tar.gz", threads=1).warnings
+    monkeypatch.setattr(lister.listing, "taken", lambda tokens: iter(()))
+    beside = packed(prefix, tmp_path / "beside.tar.gz", threads=2).warnings
+    assert len(alone) == 200
+    assert beside == alone
+
+
 @pytest.mark.parametrize(
     "helper", ["/nowhere/python", "/bin/false", "#!/bin/sh\necho nonsense\n", "#!/bin/sh\nkill -9 $$\n"]
 )
@@ -87,6 +105,52 @@ def test_without_another_process_the_same_is_found(
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_without_a_pipe_the_same_is_found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pipe() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    alone = walked(root)
+    monkeypatch.setattr(os, "pipe", pipe)
+    assert facts(walked(root, [])) == facts(alone)
+
+
+_ALL_LEFT = """
+import sys
+from pathlib import Path
+from poncho.pack import lister
+from poncho.pack.walk import walk
+lister.listing.taken = lambda tokens: iter(())
+found = walk(Path(sys.argv[1]), [sys.argv[1]], meanwhile=lambda units: None)
+print(sys.getfilesystemencoding(), len(found.entries))
+"""
+
+
+def test_names_are_the_same_where_the_locale_has_another_encoding(root: Path) -> None:
+    (root / "lib/python3.11/site-packages/é").mkdir()
+    another = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    argv = [sys.executable, "-c", _ALL_LEFT, str(root)]
+    done = subprocess.run(argv, env={**os.environ, **another}, capture_output=True, text=True, check=False)
+    encoding, _, count = done.stdout.partition(" ")
+    assert encoding != "utf-8", done.stderr
+    assert int(count) == len(walk(root, [str(root)]).entries)
+
+
+@pytest.mark.parametrize("moment", ["started", "asked", "meanwhile"])
+def test_an_interrupted_walk_leaves_nothing_open(root: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    def interrupt(*given: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    before = len(os.listdir("/proc/self/fd"))
+    if moment == "started":
+        monkeypatch.setattr(subprocess, "Popen", interrupt)
+    elif moment == "asked":
+        monkeypatch.setattr(os, "fsencode", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        walk(root, [str(root)], meanwhile=interrupt)
+    monkeypatch.undo()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_directory_that_cannot_be_read_is_named_whoever_meets_it(root: Path) -> None:
     package = root / "lib/python3.11/site-packages/package50"
     deep(package / "deep", 2100)  # its path is longer than any path can be
@@ -95,6 +159,24 @@ def test_a_directory_that_cannot_be_read_is_named_whoever_meets_it(root: Path) -
             walked(root, [])
     finally:
         remove_tree(package / "deep")
+
+
+def test_it_is_named_as_the_environment_was(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = "env/lib/python3.11/site-packages/package50"
+    monkeypatch.setattr(os, "open", _refusing(f"{package}/", os.open))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BuildError) as caught:
+        walked(Path("env"))
+    assert caught.value.message == f"{package}: cannot be read (Permission denied)"
+
+
+def _refusing(refused: str, opened: Callable[..., int]) -> Callable[..., int]:
+    def refusing(path: str, *given: int, **options: int) -> int:
+        if path == refused:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return opened(path, *given, **options)
+
+    return refusing
 
 
 def test_what_goes_while_it_is_listed_is_an_error_unless_it_is_left_out(
