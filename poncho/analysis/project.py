@@ -7,6 +7,7 @@ and an egg's ``requires.txt``.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -179,7 +180,7 @@ def _requirement_entries(path: Path, group: str, within: tuple[Path, ...]) -> It
     for number, line in enumerate(lines, 1):
         line = re.sub(r"(^|\s)#.*$", "", line).split(" --hash")[0].rstrip("\\").strip()
         if include := re.fullmatch(r"(?:-r|--requirement)[ =]?\s*(.+)", line):
-            inner = Path(path.parent, include[1].strip()).resolve()
+            inner = Path(os.path.realpath(path.parent / include[1].strip()))
             if inner not in within and inner.is_file():
                 yield from _requirement_entries(inner, group, (*within, inner))
         elif line and not line.startswith("-"):

@@ -134,7 +134,7 @@ def _requirement_lines(text: str, source: str, base: Path, within: tuple[Path, .
                 hint="take it out: it is seldom seen in an editor",
             )
         if include := _INCLUDE.fullmatch(line):
-            path = (base / include["path"].strip()).resolve()
+            path = Path(os.path.realpath(base / include["path"].strip()))
             if path in within:
                 fail(f"{path.name} includes itself", hint="take this line out")
             try:

@@ -57,7 +57,8 @@ def as_spec(value: Spec | Mapping[str, Any] | str) -> Spec:
     if isinstance(value, str):
         if _is_file(value):
             raise SpecError(
-                f"{value}: is a file, not the text of a spec", hint="pass what is in it, or poncho.load_spec(path)"
+                f"{value}: is a file, not the text of a spec",
+                hint="pass what is in it, or poncho.spec.load_spec(Path(…))",
             )
         return loads_spec(value)
     return resolve_local(parse(_plain(value)), working_directory())
@@ -99,7 +100,7 @@ def resolve_local(spec: Spec, base: Path) -> Spec:
 
 def _resolve_remote(source: GitSource, base: Path) -> GitSource:
     if source.remote.startswith(("./", "../", "~/")) or source.remote in (".", ".."):
-        return replace(source, remote=str((base / expanded(source.remote)).resolve()))
+        return replace(source, remote=os.path.realpath(base / expanded(source.remote)))
     return source
 
 

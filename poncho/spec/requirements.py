@@ -60,7 +60,8 @@ def is_local(text: str) -> bool:
 def absolute_local(text: str, base: Path) -> str:
     """Return a local requirement with its path made absolute from ``base``; extras (``.[test]``) are kept."""
     bare = _without_extras(text)
-    return str((base / expanded(bare)).resolve()) + text[len(bare) :]
+    # Not Path.resolve(): it raises for links that lead in a circle, before Python 3.13.
+    return os.path.realpath(base / expanded(bare)) + text[len(bare) :]
 
 
 def _without_extras(text: str) -> str:

@@ -164,6 +164,14 @@ METADATA = "Name: m\nRequires-Dist: numpy>=1\nRequires-Dist: pytest; extra == 't
 EGG = {"EGG-INFO/PKG-INFO": "Name: m\n\n", "EGG-INFO/requires.txt": "numpy\n\n[x]\ndask\n"}
 
 
+def test_a_list_that_is_a_link_to_itself_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "circle.txt").symlink_to("circle.txt")
+    (tmp_path / "requirements.txt").write_text("-r circle.txt\nnumpy\n")
+    found = read_project(tmp_path, "3.11.7")
+    assert found is not None
+    assert [one.name for one in found.dependencies] == ["numpy"]
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

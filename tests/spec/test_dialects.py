@@ -84,8 +84,9 @@ def test_common_names_of_compressions_are_understood(alias, name):
 def test_what_only_leads_to_a_spec_is_none(tmp_path):
     path = tmp_path / "spec.json"
     path.write_text("{}")
-    with pytest.raises(SpecError, match="is a file, not the text of a spec"):
+    with pytest.raises(SpecError, match="is a file, not the text of a spec") as caught:
         as_spec(str(path))
+    assert "poncho.spec.load_spec(" in str(caught.value.hint)
 
     class Holder:
         spec = Spec()

@@ -61,6 +61,17 @@ def test_requirements_that_include_themselves_are_refused(tmp_path):
         load_spec(tmp_path / "a.txt")
 
 
+def test_links_that_lead_in_a_circle_are_named(tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "all.txt").write_text("-r circle\n")
+    with pytest.raises(SpecError, match="circle: cannot be read"):
+        load_spec(tmp_path / "all.txt")
+    (tmp_path / "spec.json").write_text('{"pip": ["./circle"], "git": {"A": {"remote": "./circle"}}}')
+    found = load_spec(tmp_path / "spec.json")
+    assert found.pip == (str(tmp_path / "circle"),)
+    assert found.git["A"].remote == str(tmp_path / "circle")
+
+
 def test_local_paths_are_relative_to_the_file(tmp_path):
     (tmp_path / "spec.json").write_text('{"pip": ["./mine", "../other[x]", "numpy"]}')
     assert load_spec(tmp_path / "spec.json").pip == (
