@@ -118,10 +118,10 @@ def another_owner(prefix: Path) -> None:
 
 
 def large_in_place(prefix: Path) -> None:
-    """Change a byte in the middle of a large file."""
+    """Change bytes in the middle of a large file."""
     with (prefix / "lib/pack1/large.bin").open("r+b") as stream:
         stream.seek(4_000_000)
-        stream.write(b"!")
+        stream.write(b"other bytes")
 
 
 CHANGES = (
