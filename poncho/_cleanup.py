@@ -9,12 +9,14 @@ pays a few dictionary entries and gets what Python does by itself.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import itertools
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
@@ -22,6 +24,7 @@ from typing import Any, ClassVar
 _lock = threading.Lock()
 _numbers = itertools.count()
 _undos: dict[int, Callable[[], None]] = {}
+_SOON = 0.01  # seconds: a finalizer, and what is said of its exceptions, has ended by then
 
 
 class Interrupted(BaseException):
@@ -80,12 +83,20 @@ def install_handlers(second: Callable[[], None]) -> None:
         # Python drops what is raised while an object is finalized. Then the signal has to come once more.
         if isinstance(lost.exc_value, Interrupted):
             _State.raised = None
-            os.kill(os.getpid(), lost.exc_value.number)
+            # From another thread: here the handler would run at once, and what it raises be dropped again.
+            with contextlib.suppress(RuntimeError):
+                _thread.start_new_thread(_send_again, (lost.exc_value.number,))
         else:
             before(lost)
 
     sys.unraisablehook = hook
     _State.hook = before
+
+
+def _send_again(number: int) -> None:
+    time.sleep(_SOON)
+    if _State.raised is None:
+        os.kill(os.getpid(), number)
 
 
 def finish() -> None:

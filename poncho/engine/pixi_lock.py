@@ -16,7 +16,7 @@ from poncho.engine.worker import WorkerFailure, call_worker
 from poncho.errors import SpecError
 from poncho.lock.model import Lock, LockedPip
 from poncho.spec.reader import Reader
-from poncho.spec.requirements import check_requirement
+from poncho.spec.requirements import check_requirement, real_path
 from poncho.store import BuilderCache
 
 _DEFAULT = "default"
@@ -56,13 +56,13 @@ def read_pixi_lock(
 
 def _pip(entry: Mapping[str, Any], place: int, base: Path, source: str | None) -> LockedPip:
     name, version, where = str(entry["name"]), str(entry["version"] or ""), str(entry["location"])
-    sha256 = entry["sha256"]
+    sha256, fail = entry["sha256"], Reader(None, f"pypi package {place}", source).fail
     if where.startswith(("./", "../", "/", ".")):
-        return LockedPip(name, version, str((base / where).resolve()))
+        return LockedPip(name, version, real_path(where, base, fail))
     where = where.removeprefix("direct+")
     indexed = sha256 is not None and version and not where.startswith("git+")
     requirement = f"{name}=={version}" if indexed else f"{name} @ {where}"
-    check_requirement(requirement, Reader(None, f"pypi package {place}", source).fail)
+    check_requirement(requirement, fail)
     return LockedPip(name, version, requirement, url=where, sha256=sha256 if indexed else None)
 
 

@@ -64,5 +64,12 @@ def absolute_local(text: str, base: Path) -> str:
     return os.path.realpath(base / expanded(bare)) + text[len(bare) :]
 
 
+def real_path(path: str, base: Path, fail: Callable[..., NoReturn]) -> str:
+    """Return a lock's path made absolute from ``base``; call ``fail`` for one that no file can have."""
+    if "\0" in path:
+        fail(f"{path!r} is the path of no file", hint="lock again with the tool that made this lock")
+    return os.path.realpath(base / path)
+
+
 def _without_extras(text: str) -> str:
     return re.sub(r"\[[^\[\]/]*\]$", "", text)

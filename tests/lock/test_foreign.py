@@ -148,6 +148,22 @@ def test_a_pylock_gives_what_fits_the_interpreter(tmp_path: Path):
     assert found["beside"].requirement == str(tmp_path / "beside")
 
 
+@pytest.mark.parametrize("place", ["circle", "no\\u0000file"])
+def test_a_pylock_with_a_path_that_leads_nowhere_is_no_fault(tmp_path: Path, place: str):
+    (tmp_path / "circle").symlink_to("circle")
+    for old in ('path = "./beside"', 'path = "beside"'):
+        text = PYLOCK.replace(old, f'path = "{place}"')
+        if text != PYLOCK:
+            break
+    assert text != PYLOCK
+    if place == "circle":
+        entries = pip_entries(read_pylock(text), marker_environment=LINUX, tags=TAGS, base=tmp_path)
+        assert str(tmp_path / "circle") in {item.requirement for item in entries}
+    else:
+        with pytest.raises(SpecError, match="is the path of no file"):
+            pip_entries(read_pylock(text), marker_environment=LINUX, tags=TAGS, base=tmp_path)
+
+
 def test_a_pylock_for_another_python_is_refused():
     other = {**LINUX, "python_full_version": "3.9.1", "python_version": "3.9"}
     with pytest.raises(SpecError, match=r"is for Python >=3\.10, not 3\.9"):

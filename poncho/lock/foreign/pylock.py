@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 from packaging.markers import Environment, InvalidMarker, UndefinedEnvironmentName
 from packaging.pylock import (
@@ -28,7 +28,7 @@ from packaging.tags import Tag
 from poncho.errors import SpecError
 from poncho.lock.model import LockedPip
 from poncho.spec.reader import Reader
-from poncho.spec.requirements import check_requirement
+from poncho.spec.requirements import check_requirement, real_path
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -72,25 +72,25 @@ def pip_entries(
         raise SpecError(f"cannot be installed here: {_line(error)}", source=source) from error
     names: dict[str, LockedPip] = {}
     for place, (package, what) in enumerate(chosen):
-        entry = _entry(package, what, base)
-        check_requirement(entry.requirement, Reader(None, f"/packages/{place}", source).fail)
+        fail = Reader(None, f"/packages/{place}", source).fail
+        entry = _entry(package, what, base, fail)
+        check_requirement(entry.requirement, fail)
         names[package.name] = entry
     return tuple(names[name] for name in sorted(names))
 
 
-def _entry(package: Package, what: object, base: Path) -> LockedPip:
+def _entry(package: Package, what: object, base: Path, fail: Callable[..., NoReturn]) -> LockedPip:
     name, version = str(package.name), str(package.version or "")
     if isinstance(what, PackageVcs):
-        where = what.url or (base / str(what.path)).resolve().as_uri()
+        where = what.url or Path(real_path(str(what.path), base, fail)).as_uri()
         url = f"{what.type}+{where}@{what.commit_id}{_subdirectory(what.subdirectory)}"
         return LockedPip(name, version, f"{name} @ {url}", url=url)
     if isinstance(what, PackageDirectory):
-        path = (base / what.path / (what.subdirectory or "")).resolve()
-        return LockedPip(name, version, str(path))
+        return LockedPip(name, version, real_path(f"{what.path}/{what.subdirectory or ''}", base, fail))
     assert isinstance(what, (PackageArchive, PackageWheel, PackageSdist))
     sha256 = what.hashes.get("sha256")
     if what.url is None:
-        return LockedPip(name, version, str((base / str(what.path)).resolve()), sha256=sha256, size=what.size)
+        return LockedPip(name, version, real_path(str(what.path), base, fail), sha256=sha256, size=what.size)
     direct = isinstance(what, PackageArchive) or not version
     fragment = _subdirectory(what.subdirectory) if isinstance(what, PackageArchive) else ""
     requirement = f"{name} @ {what.url}{fragment}" if direct else f"{name}=={version}"
